@@ -1,0 +1,88 @@
+"""Files that are whole or absent: every stage writes through this module.
+
+A file appears under its name only when it is complete (write beside it, then `os.replace`),
+so a killed stage never leaves half a Parquet behind, and a full disk is one clear error.
+"""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+class UserError(Exception):
+    """Bad input that a user can mend. The message names the file or clip, and the remedy."""
+
+
+@contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it becomes `path`, on failure it is removed.
+
+    Raises:
+        UserError: the disk is full; whatever stood at `path` before still stands.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"{path}: the disk is full ({os.strerror(error.errno)}). Nothing that was finished "
+                "is lost: free some space and run the same command again."
+            ) from error
+        raise
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write_parquet(frame: pd.DataFrame, path: Path | str, schema: pa.Schema | None = None) -> None:
+    """Write `frame` without its index; equal frames give equal bytes.
+
+    `schema` fixes column types, so that an empty table has the types of a full one.
+    """
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    table = table.replace_schema_metadata(None)
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_parquet(path: Path | str, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a Parquet file.
+
+    Raises:
+        UserError: the file is missing, truncated or not Parquet.
+    """
+    try:
+        return pq.read_table(path, columns=columns).to_pandas()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file. Run the stage that writes it first.") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"{path}: not a readable Parquet file ({error}). Delete it and run again: "
+            "the stage that writes it will make it anew."
+        ) from error
+
+
+def write_text(text: str, path: Path | str) -> None:
+    """Write UTF-8 text with Unix line ends."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
+    """Run a stage's command line: a `UserError` becomes one line on stderr and exit status 1."""
+    try:
+        main(parser.parse_args())
+    except UserError as error:
+        sys.exit(f"error: {error}")
