@@ -1,0 +1,139 @@
+"""Code as an input: which of our modules a stage runs, and what they mean.
+
+`stamps("dfer.train")` lists one `module@digest` string for every module of this project that
+`python -m dfer.train` can import. Rules carry that list as parameters, so Snakemake reruns a job
+exactly when one of them changes and names it as the reason; a training's state file carries it so
+that a state of other code is refused. Comments, docstrings and formatting are not in the digest.
+
+Imports are followed statically, those inside functions too. A stage that imports a module only
+where the configuration asks for it (a dataset's reader, a block of the model) is described by
+`without`: those modules, and what only they import, are left out.
+"""
+
+import ast
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Collection
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path(__file__).parents[1]
+
+
+def modules(*stages: str, without: Collection[str] = ()) -> list[str]:
+    """The project modules that `stages` run, sorted: themselves and all that they import."""
+    seen: set[str] = set()
+    todo = list(stages)
+    while todo:
+        name = todo.pop()
+        if name not in seen and name not in without:
+            seen.add(name)
+            todo += _imports(name)
+    return sorted(seen)
+
+
+def stamp(module: str) -> str:
+    """`module@digest`, the digest taken over the syntax tree without docstrings and positions."""
+    digest = hashlib.sha256(repr(_shape(_tree(module))).encode()).hexdigest()[:10]
+    return f"{module}@{digest}"
+
+
+def stamps(*stages: str, without: Collection[str] = ()) -> list[str]:
+    """`stamp` of each of `modules`."""
+    return [stamp(module) for module in modules(*stages, without=without)]
+
+
+def environment(threads: int, device: str) -> dict[str, Any]:
+    """What a result depends on beside code, settings and data: versions, machine, git state."""
+    packages = ("torch", "open_clip_torch", "numpy", "torchvision", "simplejpeg", "pandas")
+    return {
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in packages},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "device": device,
+        "threads": threads,
+        "git": _git(),
+    }
+
+
+def _processor() -> str:
+    """The processor's model name, as Linux tells it, or the platform's word for it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _git() -> str | None:
+    """The commit of the source tree, with `-dirty` where files differ; None outside a checkout."""
+    command = ["git", "-C", str(SOURCE), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def digest(value: Any) -> str:
+    """Twelve hex digits of a JSON-able value."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def file_digest(path: Path | str) -> str:
+    """Twelve hex digits of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+@cache
+def _imports(name: str) -> list[str]:
+    """Project modules that `name` imports, at its top or inside a function, and its packages."""
+    package = name if _file(name).name == "__init__.py" else name.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join((parts if node.level else []) + [node.module] * bool(node.module))
+            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    found |= {name.rpartition(".")[0]}
+    found |= {parent for item in found if (parent := item.rpartition(".")[0])}
+    return sorted(item for item in found if item and _file(item))
+
+
+@cache
+def _tree(name: str) -> ast.Module:
+    return ast.parse(_file(name).read_bytes())
+
+
+@cache
+def _file(name: str) -> Path | None:
+    """The file of a project module; None for a module of somebody else."""
+    path = SOURCE.joinpath(*name.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _shape(node: Any) -> Any:
+    """A syntax tree as nested tuples, without positions, docstrings and empty fields."""
+    if isinstance(node, ast.AST):
+        fields = dict(ast.iter_fields(node))
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            fields["body"] = fields["body"][1:]
+        kept = ((key, _shape(value)) for key, value in fields.items() if value not in (None, []))
+        return type(node).__name__, *kept
+    if isinstance(node, list):
+        return tuple(map(_shape, node))
+    return node
