@@ -1,0 +1,25 @@
+"""The two-layer perceptron of CLIP's blocks, with open_clip's parameter names."""
+
+import torch
+from torch import Tensor, nn
+
+
+class QuickGELU(nn.Module):
+    """x·σ(1.702 x): the approximation of GELU that OpenAI's CLIP was trained with."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(1.702 * x)
+
+
+class MLP(nn.Module):
+    """(…, D) → Linear → activation → Linear → (…, D)."""
+
+    def __init__(self, width: int, ratio: float = 4.0, quick_gelu: bool = True):
+        super().__init__()
+        hidden = int(width * ratio)
+        self.c_fc = nn.Linear(width, hidden)
+        self.gelu = QuickGELU() if quick_gelu else nn.GELU()
+        self.c_proj = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c_proj(self.gelu(self.c_fc(x)))
