@@ -67,6 +67,10 @@ class TrainSettings:
     betas: tuple[float, float] = (0.9, 0.98)
     clip_gradient: float | None = None  # largest gradient norm
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on a GPU that has it
+    # Which epoch's weights are evaluated. last: no choice is made. val: the best WAR on a tenth of
+    # the train set that is held out. test: the best WAR on the test set itself, as most published
+    # codes do, an optimistic choice that is named wherever its numbers stand.
+    checkpoint: Literal["last", "val", "test"] = "last"
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
 

@@ -1,0 +1,103 @@
+"""One trained run → its predictions on the fold's test clips, and their metrics.
+
+    python -m dfer.evaluate --checkpoint run/checkpoint.safetensors --text text.safetensors \\
+        --splits splits.parquet --store store/ --predictions run/predictions.parquet \\
+        --metrics run/metrics.parquet
+
+`predictions.parquet` has one row a clip: clip, label, prediction, and `logit_<class>` a class.
+`metrics.parquet` is tidy: metric (UAR, WAR, recall, confusion), the class it is of, the class that
+was predicted (confusion only), value (in %, or clips), clips.
+"""
+
+import argparse
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from dfer.clips.loader import TestClips, open_store
+from dfer.files import UserError, read_parquet, run, write_parquet
+from dfer.inference import pick_device, precision, predict
+from dfer.metrics import confusion, recalls, uar, war
+from dfer.models.checkpoint import load_run
+
+METRICS = pa.schema(
+    [
+        ("metric", pa.string()),
+        ("label", pa.string()),
+        ("predicted", pa.string()),
+        ("value", pa.float64()),
+        ("clips", pa.int64()),
+    ]
+)
+
+
+def measure(labels: np.ndarray, predictions: np.ndarray, classes: list[str]) -> pd.DataFrame:
+    """UAR, WAR, recalls and confusion counts as tidy rows (schema `METRICS`).
+
+    `labels` and `predictions` are class indices (clips,).
+    """
+    counts = confusion(labels, predictions, len(classes))
+    clips = counts.sum(axis=1)
+    rows = [("UAR", None, None, uar(counts), len(labels))]
+    rows += [("WAR", None, None, war(counts), len(labels))]
+    rows += [
+        ("recall", name, None, value, n)
+        for name, value, n in zip(classes, recalls(counts), clips, strict=True)
+    ]
+    rows += [
+        ("confusion", true, predicted, float(counts[i, j]), clips[i])
+        for i, true in enumerate(classes)
+        for j, predicted in enumerate(classes)
+    ]
+    return pd.DataFrame(rows, columns=METRICS.names)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    top.add_argument("--checkpoint", required=True)
+    top.add_argument("--text", required=True, help="features of the class words")
+    top.add_argument("--splits", required=True)
+    top.add_argument("--store", required=True, help="folder of the clip store's shards")
+    top.add_argument("--batch", type=int, default=32)
+    top.add_argument("--threads", type=int, default=1)
+    top.add_argument("--workers", type=int, default=0, help="of the loader; change no result")
+    top.add_argument("--predictions", required=True)
+    top.add_argument("--metrics", required=True)
+    return top
+
+
+def main(args: argparse.Namespace) -> None:
+    """Predict the test clips of the run's fold and measure."""
+    device = pick_device(args.threads)
+    trained = load_run(args.checkpoint, args.text)
+    splits = read_parquet(args.splits)
+    rows = splits[(splits.fold == trained.fold) & (splits.split == "test")]
+    if rows.empty:
+        raise UserError(f"{args.splits}: fold {trained.fold} has no test clips")
+    index = {name: i for i, name in enumerate(trained.classes)}
+    labels = rows.label.map(index).to_numpy()
+    data = TestClips(
+        open_store(args.store),
+        rows.clip.tolist(),
+        labels.tolist(),
+        frames=trained.settings.model.frames,
+        size=trained.model.input_size,
+    )
+    dtype = precision(trained.settings.train, device)
+    logits = predict(trained.model.to(device), data, args.batch, args.workers, dtype).numpy()
+    predictions = logits.argmax(axis=1)
+    table = pd.DataFrame({"clip": rows.clip.to_numpy(), "label": rows.label.to_numpy()})
+    table["prediction"] = [trained.classes[i] for i in predictions]
+    for i, name in enumerate(trained.classes):
+        table[f"logit_{name}"] = logits[:, i]
+    write_parquet(table, args.predictions)
+    metrics = measure(labels, predictions, trained.classes)
+    write_parquet(metrics, args.metrics, METRICS)
+    values = metrics.set_index("metric").value
+    print(f"{args.checkpoint}: UAR {values['UAR']:.2f}  WAR {values['WAR']:.2f}")
+
+
+if __name__ == "__main__":
+    run(main, parser())
