@@ -1,0 +1,191 @@
+"""The clip store: the face frames of clips, packed a shard a file, read at random.
+
+A shard is an Arrow IPC file with one record batch a clip, whose columns are `clip` (string) and
+`frames` (list of large_binary: one JPEG a frame, quality 95, 4:4:4). It is mapped into memory,
+so that many processes share one copy in the page cache, and a frame costs its decoding only.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import simplejpeg
+
+from dfer.files import UserError, atomic
+
+QUALITY = 95
+SUBSAMPLING = "444"
+SCHEMA = pa.schema([("clip", pa.string()), ("frames", pa.list_(pa.large_binary()))])
+
+
+class ShardWriter:
+    """Write a shard; the file appears when the `with` block ends, whole or not at all.
+
+    Clips are stored in the order of `add`; equal frames in equal order give equal bytes.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = path
+        self._clips: set[str] = set()
+
+    def __enter__(self) -> "ShardWriter":
+        with ExitStack() as stack:
+            temporary = stack.enter_context(atomic(self._path))
+            # A file of Python's own: its errors keep their number, and `atomic` knows a full disk.
+            file = stack.enter_context(temporary.open("wb"))
+            self._writer = stack.enter_context(pa.ipc.new_file(file, SCHEMA))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def add(self, clip: str, frames: Iterable[np.ndarray]) -> int:
+        """Append a clip.
+
+        Args:
+            frames: uint8 RGB, (n, H, W, 3) or an iterable of (H, W, 3); n ≥ 1, all of one size.
+                An iterable is consumed frame by frame, and nothing is written if it raises.
+
+        Returns:
+            n.
+        """
+        if clip in self._clips:
+            raise ValueError(f"clip {clip!r} is in this shard already")
+        encoded, shapes = [], set()
+        for frame in frames:
+            shapes.add(frame.shape)
+            encoded.append(
+                simplejpeg.encode_jpeg(
+                    np.ascontiguousarray(frame), QUALITY, "RGB", colorsubsampling=SUBSAMPLING
+                )
+            )
+        if len(shapes) != 1:
+            raise ValueError(f"clip {clip!r}: frames of one size expected, got {sorted(shapes)}")
+        self._writer.write_batch(
+            pa.record_batch([pa.array([clip]), pa.array([encoded], SCHEMA.field(1).type)], SCHEMA)
+        )
+        self._clips.add(clip)
+        return len(encoded)
+
+
+class ClipStore:
+    """Random access to the clips of several shards.
+
+    Shards are opened on first use, once a process: a store can be pickled, copied to other
+    processes or cross a fork at any time.
+    """
+
+    def __init__(self, paths: Iterable[Path | str]) -> None:
+        self.paths = [Path(path) for path in paths]
+        self._index: dict[str, tuple[int, int, int]] | None = None  # clip → shard, batch, length
+        self._shards: dict[int, pa.ipc.RecordBatchFileReader] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_shards": {}}
+
+    @property
+    def clips(self) -> list[str]:
+        """The ids of all clips, sorted.
+
+        Raises:
+            UserError: a shard is missing or damaged, or a clip is in two shards.
+        """
+        return sorted(self._entries())
+
+    def length(self, clip: str) -> int:
+        """Number of frames of a clip.
+
+        Raises:
+            UserError: as `clips`, or there is no such clip.
+        """
+        return self._entry(clip)[2]
+
+    def frames(self, clip: str, indices: Sequence[int], min_size: int | None = None) -> np.ndarray:
+        """Decode frames of a clip.
+
+        Args:
+            indices: frame numbers, 0 … length − 1, in any order and with repeats.
+            min_size: decode at the smallest DCT scale (1/8 … 1) whose sides are both still at
+                least this, which is several times faster; None decodes at full size.
+
+        Returns:
+            uint8 RGB (len(indices), H, W, 3).
+
+        Raises:
+            UserError: as `length`, or a frame's bytes are damaged.
+            IndexError: a frame number out of range.
+        """
+        shard, batch, length = self._entry(clip)
+        least = min_size or 0
+        try:
+            encoded = self._open(shard).get_batch(batch).column(1).values
+            decoded: dict[int, np.ndarray] = {}
+            for index in indices:
+                if not 0 <= index < length:
+                    raise IndexError(f"clip {clip!r} has {length} frames, no frame {index}")
+                if index not in decoded:
+                    decoded[index] = simplejpeg.decode_jpeg(
+                        memoryview(encoded[int(index)].as_buffer()).cast("B"),
+                        "RGB",
+                        min_height=least,
+                        min_width=least,
+                        min_factor=1,
+                    )
+            return np.stack([decoded[index] for index in indices])
+        except (pa.ArrowInvalid, ValueError) as error:
+            raise self._damaged(shard, f"clip {clip!r}: {error}") from error
+
+    def _entry(self, clip: str) -> tuple[int, int, int]:
+        entry = self._entries().get(clip)
+        if entry is None:
+            raise UserError(
+                f"clip {clip!r} is in none of the {len(self.paths)} shards of the store "
+                f"({self.paths[0].parent if self.paths else 'no path given'}). If extraction "
+                "rejected it, the table of rejects says why; else run the extract stage again."
+            )
+        return entry
+
+    def _entries(self) -> dict[str, tuple[int, int, int]]:
+        if self._index is None:
+            index: dict[str, tuple[int, int, int]] = {}
+            for shard, path in enumerate(self.paths):
+                reader = self._open(shard)
+                try:
+                    for batch in range(reader.num_record_batches):
+                        columns = reader.get_batch(batch)
+                        clip, length = columns.column(0)[0].as_py(), len(columns.column(1)[0])
+                        if clip in index:
+                            other = self.paths[index[clip][0]]
+                            raise UserError(
+                                f"clip {clip!r} is in two shards, {other} and {path}: they come "
+                                "from different runs. Delete both and run again."
+                            )
+                        index[clip] = (shard, batch, length)
+                except (pa.ArrowInvalid, ValueError, IndexError, OSError) as error:
+                    raise self._damaged(shard, str(error)) from error
+            self._index = index
+        return self._index
+
+    def _open(self, shard: int) -> pa.ipc.RecordBatchFileReader:
+        if shard not in self._shards:
+            path = self.paths[shard]
+            try:
+                reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            except FileNotFoundError:
+                raise UserError(f"{path}: no such file. Run the extract stage first.") from None
+            except (pa.ArrowInvalid, ValueError, OSError) as error:
+                raise self._damaged(shard, str(error)) from error
+            if reader.schema != SCHEMA:
+                raise self._damaged(shard, "its columns are not those of a clip store")
+            self._shards[shard] = reader
+        return self._shards[shard]
+
+    def _damaged(self, shard: int, reason: str) -> UserError:
+        return UserError(
+            f"{self.paths[shard]}: not a whole shard of a clip store ({reason}). Delete it and "
+            "run again: the extract stage will make it anew."
+        )
