@@ -1,0 +1,92 @@
+"""Work through the clips of a shard: what stages that open clips have in common.
+
+A clip that cannot be used is never the end of its shard and never dropped in silence: it goes to
+the shard's table of rejects (clip, path, stage, reason), which is written even when it is empty.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+import pyarrow as pa
+
+from dfer.clips.video import ClipError, Frames
+from dfer.files import UserError, read_parquet, write_parquet
+
+REJECTS_SCHEMA = pa.schema([(name, pa.string()) for name in ("clip", "path", "stage", "reason")])
+
+
+def read_shard(shard: Path, root: Path) -> pd.DataFrame:
+    """The manifest's rows of a shard, checked before anything is opened.
+
+    Raises:
+        UserError: no root, or a row that is not a clip inside the root.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder. Set the dataset's root to where its release is.")
+    clips = read_parquet(shard, ["clip", "path", "media"])
+    for clip, path, media in clips.itertuples(index=False):
+        if not is_inside(path):
+            raise UserError(
+                f"{shard}: clip {clip!r} has the path {path!r}, which leaves the root. Paths are "
+                "relative to the root, without '..'. Correct the release's list."
+            )
+        if media not in ("video", "frames"):
+            raise UserError(
+                f"{shard}: clip {clip!r} has media {media!r}, not 'video' or 'frames'. "
+                "Run the manifest stage again."
+            )
+    return clips
+
+
+def is_inside(path: str) -> bool:
+    """Whether a POSIX path stays below the folder that it is relative to.
+
+    Only its text counts: a symbolic link inside the root is the user's own, and is followed.
+    """
+    parts = PurePosixPath(path).parts
+    return bool(parts) and parts[0] != "/" and ".." not in parts and "\0" not in path
+
+
+def work_through(
+    clips: pd.DataFrame, root: Path, stage: str, work: Callable[[str, Frames], str]
+) -> pd.DataFrame:
+    """Call `work(clip, frames)` for each clip, in order, with one line of log on stderr a clip.
+
+    Args:
+        clips: as `read_shard` gives them.
+        work: uses the frames of one clip; returns what to say about it in the log; raises
+            `ClipError` to reject it.
+
+    Returns:
+        the rejects, in the columns of `REJECTS_SCHEMA`.
+    """
+    start, rejects, incomplete = time.monotonic(), [], 0
+    for number, (clip, path, media) in enumerate(clips.itertuples(index=False), start=1):
+        frames = Frames(root / path, media)
+        try:
+            said = work(clip, frames)
+        except ClipError as error:
+            rejects.append((clip, path, stage, str(error)))
+            said = f"REJECTED: {error}"
+        else:
+            if frames.lost:
+                incomplete += 1
+                said += f", {frames.lost} lost: they do not decode"
+        _log(f"[{number}/{len(clips)}] {clip}: {said}")
+    _log(
+        f"{stage}: {len(clips) - len(rejects)} clips done, {incomplete} of them with lost frames; "
+        f"{len(rejects)} rejected; {time.monotonic() - start:.0f} s"
+    )
+    return pd.DataFrame(rejects, columns=REJECTS_SCHEMA.names)
+
+
+def write_rejects(rejects: pd.DataFrame, path: Path) -> None:
+    """Write a table of rejects."""
+    write_parquet(rejects, path, REJECTS_SCHEMA)
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

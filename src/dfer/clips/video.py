@@ -1,0 +1,220 @@
+"""The frames of a clip, from a video or from a folder of images, one at a time.
+
+Videos are decoded by decord, or by PyAV where decord is not installed (it has no wheel for some
+platforms); both give the same frames. decord 0.6.0 has three habits that are dealt with here: it
+repeats frames in silence where it cannot decode (phone videos that were trimmed), it gives up on
+a file with one damaged packet, and `get_batch` may hang. In all three cases PyAV goes on from the
+frame that decord reached.
+
+What counts as a usable clip does not depend on the decoder: at least `MIN_DECODED` of the frames
+must decode; fewer, or none, is a `ClipError`. `Frames.lost` says how many did not.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import numpy as np
+from PIL import Image, ImageOps
+
+Media = Literal["video", "frames"]
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+MIN_DECODED = 0.9  # share of a clip's frames that must decode
+BATCH = 8  # frames that decord decodes at a time: bounds the memory
+TIME_LIMIT = 60.0  # seconds that a batch may take before decord is taken to hang
+
+
+class ClipError(Exception):
+    """A clip that cannot be used. The message is a sentence for the table of rejects."""
+
+
+class DecordError(Exception):
+    """decord cannot (or does not) decode a file; PyAV may."""
+
+
+class Frames:
+    """Iterate over the frames of a clip: uint8 RGB (H, W, 3), upright, in the order of time.
+
+    Frames are decoded as they are asked for, so a long video needs no more memory than a short
+    one. The rotation that phones write into a video, or cameras into an image, is applied.
+
+    Args:
+        path: a video file, or a folder of images, which are taken in natural order (2 before 10);
+            hidden files and files that are no images are ignored.
+        media: "video" or "frames".
+
+    Attributes:
+        lost: how many frames did not decode; known when the iteration has ended.
+
+    Raises:
+        ClipError: while iterating: the clip is missing, empty, undecodable, or more than
+            1 − `MIN_DECODED` of its frames are lost.
+    """
+
+    def __init__(self, path: Path | str, media: Media) -> None:
+        self.path, self.media = Path(path), media
+        self.lost = 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        if not self.path.exists():
+            raise ClipError(f"{self.path.name} does not exist.")
+        if self.path.is_dir() != (self.media == "frames"):
+            there, expected = (
+                ("a folder", "a video") if self.path.is_dir() else ("a file", "a folder")
+            )
+            raise ClipError(f"{self.path.name} is {there}, {expected} was expected.")
+        yield from self._images() if self.media == "frames" else self._video()
+
+    def _images(self) -> Iterator[np.ndarray]:
+        images = sorted(
+            (
+                file
+                for file in self.path.iterdir()
+                if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+            ),
+            key=lambda file: natural_key(file.name),
+        )
+        if not images:
+            raise ClipError(f"{self.path.name} has no images ({', '.join(IMAGE_SUFFIXES)}).")
+        for file in images:
+            try:
+                yield read_image(file)
+            except Exception:  # PIL raises errors of many classes for damaged bytes
+                self.lost += 1
+        self._judge(len(images) - self.lost, len(images))
+
+    def _video(self) -> Iterator[np.ndarray]:
+        if self.path.stat().st_size == 0:
+            raise ClipError(f"{self.path.name} is an empty file (0 bytes).")
+        expected = count_frames(self.path)
+        decoded = 0
+        try:
+            if find_spec("decord") is None:
+                raise DecordError("not installed")
+            for frame in decord_frames(self.path):
+                yield frame
+                decoded += 1
+        except DecordError:
+            for frame in islice(av_frames(self.path), decoded, None):
+                yield frame
+                decoded += 1
+        self.lost = max(0, expected - decoded)
+        self._judge(decoded, expected)
+
+    def _judge(self, decoded: int, expected: int) -> None:
+        if decoded == 0:
+            raise ClipError(f"{self.path.name}: no frame can be decoded; the file is damaged.")
+        if decoded < MIN_DECODED * expected:
+            raise ClipError(
+                f"{self.path.name}: only {decoded} of {expected} frames can be decoded; the file "
+                "is damaged or cut off."
+            )
+
+
+def natural_key(name: str) -> list[Any]:
+    """Sort key under which numbers in names count as numbers: 2.jpg before 10.jpg."""
+    parts = re.split(r"(\d+)", name)
+    return [int(part) if i % 2 else part.lower() for i, part in enumerate(parts)] + [name]
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Decode an image: uint8 RGB (H, W, 3), upright. Half an image is an `OSError`."""
+    with Image.open(path) as image:
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def count_frames(path: Path) -> int:
+    """How many frames a video should show, from its packets and its header; nothing is decoded.
+
+    Packets that an edit list hides (trimmed videos) do not count. Where the packets end before
+    the duration that the header states, the file was cut off, and the frames that are gone are
+    counted by proportion.
+
+    Raises:
+        ClipError: the file is no video.
+    """
+    packets, end = 0, 0.0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ClipError(f"{path.name} has no video stream.")
+            stream = container.streams.video[0]
+            stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
+            try:
+                for packet in container.demux(stream):
+                    if packet.size and not packet.is_discard:
+                        packets += 1
+                        if packet.pts is not None:
+                            last = packet.pts + (packet.duration or 0) - (stream.start_time or 0)
+                            end = max(end, float(last * stream.time_base))
+            except av.FFmpegError:
+                pass  # the end of what can be read
+    except (av.FFmpegError, OSError) as error:
+        raise ClipError(f"{path.name} cannot be opened as a video ({error.strerror}).") from error
+    if packets and 0 < end < stated - 2 * end / packets:  # two frames: durations are rounded
+        return round(packets * stated / end)
+    return packets
+
+
+def decord_frames(path: Path) -> Iterator[np.ndarray]:
+    """Decode a video with decord.
+
+    Raises:
+        DecordError: a frame cannot be decoded, was replaced by its neighbour, or took longer than
+            `TIME_LIMIT`. The frames before it have been given and are right.
+    """
+    import decord  # opened in the process that reads: a reader must not cross a fork
+
+    decord.logging.set_level(decord.logging.FATAL)
+    # fault_tol: one frame that was replaced by its neighbour is too many.
+    reader = _within(
+        lambda: decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1, fault_tol=1e-9)
+    )
+    for start in range(0, len(reader), BATCH):
+        indices = range(start, min(start + BATCH, len(reader)))
+        yield from _within(lambda: reader.get_batch(indices).asnumpy())  # noqa: B023
+
+
+def _within(call: Callable[[], Any]) -> Any:
+    """Call in a thread; one that hangs is left behind and ends with the process."""
+    result: list[Any] = []
+
+    def work() -> None:
+        try:
+            result.append(call())
+        except Exception as error:
+            result.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(TIME_LIMIT)
+    if not result:
+        raise DecordError(f"no answer in {TIME_LIMIT:g} s")
+    if isinstance(result[0], Exception):
+        raise DecordError(str(result[0])) from result[0]
+    return result[0]
+
+
+def av_frames(path: Path) -> Iterator[np.ndarray]:
+    """Decode a video with PyAV, leaving out the packets that do not decode."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.FFmpegError):
+                return
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                continue
+            for frame in frames:
+                turns = round(frame.rotation / 90)  # anticlockwise
+                yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))

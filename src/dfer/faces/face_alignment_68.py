@@ -1,0 +1,146 @@
+"""Landmarks with the package face-alignment: 2D-FAN-4 (Bulat & Tzimiropoulos, ICCV 2017).
+
+The networks are the package's own, and so is all that happens before and after them; ours is only
+how weights reach them: from given paths, else from torch's cache (`$TORCH_HOME/hub/checkpoints`),
+else downloaded into it; and never unpickled (`torch.load(weights_only=True)`).
+
+Of its detectors, blazeface looks only at the square in the middle of a frame, and scrfd and folder
+are not offered: the one needs another runtime, the other needs images as files.
+"""
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import torch
+from face_alignment import FaceAlignment, LandmarksType
+from face_alignment.api import models_urls
+from face_alignment.models import FAN
+from face_alignment.utils import load_file_from_url
+
+from dfer.files import UserError
+
+
+class FaceAlignment68:
+    """Detector and landmark network.
+
+    Args:
+        detector: "sfd", "blazeface", "retinaface", "yunet" or "dlib".
+        weights: paths under "landmarks", "detector" and (blazeface only) "anchors"; those left out
+            are taken from torch's cache or downloaded.
+        device: "cpu", "cuda", or "auto": the GPU if there is one.
+
+    Raises:
+        UserError: weights are neither given nor cached and cannot be downloaded, a given file does
+            not exist or does not hold the weights of this network, or there is no GPU.
+    """
+
+    def __init__(self, detector: str, weights: Mapping[str, str], device: str) -> None:
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("landmarks: device is cuda, but torch finds no GPU. Set it to auto.")
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                self._network = _FaceAlignment(
+                    weights_file("landmarks", weights, models_urls["2DFAN-4"]),
+                    device=device,
+                    face_detector=detector,
+                    face_detector_kwargs=detector_files(detector, weights),
+                )
+        except (RuntimeError, pickle.UnpicklingError, ValueError, EOFError) as error:
+            raise UserError(
+                f"landmarks: a weight file does not fit its network ({_first_line(error)}). "
+                f"Check the paths in `weights` ({dict(weights)}), or delete the file from "
+                f"{torch.hub.get_dir()} if it was downloaded, and run again."
+            ) from error
+        torch.backends.cudnn.benchmark = False  # the package turns it on; runs would differ
+
+    def detect(self, frame: np.ndarray) -> np.ndarray:
+        """Find faces.
+
+        Args:
+            frame: uint8 RGB (H, W, 3).
+
+        Returns:
+            float64 (n, 5): x0, y0, x1, y1 in pixels, may reach outside the frame, and the
+            detector's score; NaN from "dlib", which gives none here.
+        """
+        boxes = self._network.face_detector.detect_from_image(frame.copy())
+        rows = [[float(value) for value in box] for box in boxes if len(box)]
+        return np.array([[*row, np.nan][:5] for row in rows], np.float64).reshape(-1, 5)
+
+    def landmarks(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+        """Place 68 points in the order of the 300-W annotation.
+
+        Args:
+            frame: uint8 RGB (H, W, 3).
+            box: x0, y0, x1, y1 of a face, as `detect` draws them; more values are ignored.
+
+        Returns:
+            float32 (68, 2): x, y in pixels of the frame.
+        """
+        return self._network.get_landmarks_from_image(frame, [box[:4]])[0].astype(np.float32)
+
+
+class _FaceAlignment(FaceAlignment):
+    """The package's class with its landmark weights from a path."""
+
+    def __init__(self, landmark_weights: str, **settings: object) -> None:
+        self._landmark_weights = landmark_weights
+        super().__init__(LandmarksType.TWO_D, compile=False, **settings)
+
+    def _load_native(
+        self, network_name: str, network_size: int, device: str, dtype: torch.dtype
+    ) -> torch.nn.Module:
+        network = FAN(network_size)
+        state = torch.load(self._landmark_weights, map_location="cpu", weights_only=True)
+        network.load_state_dict(state)
+        return network.to(device, dtype=dtype).eval()
+
+
+def detector_files(detector: str, weights: Mapping[str, str]) -> dict[str, str]:
+    """The detector's weight files as arguments of the package's class."""
+    if detector == "dlib":
+        return {}
+    module = import_module(f"face_alignment.detection.{detector}.{detector}_detector")
+    if detector == "yunet":
+        url = module.model_url
+    else:
+        key = {"sfd": "s3fd", "retinaface": "retinaface_mobilenet0.25"}
+        url = module.models_urls[key.get(detector, f"{detector}_weights")]
+    files = {"path_to_detector": weights_file("detector", weights, url)}
+    if detector == "blazeface":
+        url = module.models_urls["blazeface_anchors"]
+        files["path_to_anchor"] = weights_file("anchors", weights, url)
+    return files
+
+
+def weights_file(key: str, weights: Mapping[str, str], url: str) -> str:
+    """The path given in `weights[key]`, or that of the cached or downloaded file.
+
+    Raises:
+        UserError: the given file does not exist, or there is none and no network.
+    """
+    if key in weights:
+        if not Path(weights[key]).is_file():
+            raise UserError(
+                f"landmarks: weights.{key} is {weights[key]}, and there is no such file. "
+                f"Download it from {url}."
+            )
+        return weights[key]
+    try:
+        return load_file_from_url(url, progress=False)
+    except OSError as error:
+        raise UserError(
+            f"landmarks: the weights {url} are not in torch's cache and cannot be downloaded "
+            f"({error}). On a machine without internet, bring the file and give its path as "
+            f"`weights: {{{key}: path}}` in the landmark settings."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error) else type(error).__name__
