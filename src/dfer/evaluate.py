@@ -1,12 +1,12 @@
 """One trained run → its predictions on the fold's test clips, and their metrics.
 
-    python -m dfer.evaluate --checkpoint run/checkpoint.safetensors --text text.safetensors \\
-        --splits splits.parquet --store store/ --predictions run/predictions.parquet \\
-        --metrics run/metrics.parquet
+    python -m dfer.evaluate --checkpoint run/checkpoint.safetensors --splits splits.parquet
+        --store store/ --predictions run/predictions.parquet --metrics run/metrics.parquet
 
-`predictions.parquet` has one row a clip: clip, label, prediction, and `logit_<class>` a class.
-`metrics.parquet` is tidy: metric (UAR, WAR, recall, confusion), the class it is of, the class that
-was predicted (confusion only), value (in %, or clips), clips.
+Both tables name the run in every row: dataset, run (key of its settings), checkpoint (rule), fold,
+seed. `predictions.parquet` has one row a clip: clip, label, prediction, and `logit_<class>` a
+class. `metrics.parquet` is tidy: metric (UAR, WAR, recall, confusion), the class it is of, the
+class that was predicted (confusion only), value (in %, or clips), clips.
 """
 
 import argparse
@@ -17,12 +17,17 @@ import pyarrow as pa
 
 from dfer.clips.loader import TestClips, open_store
 from dfer.files import UserError, read_parquet, run, write_parquet
-from dfer.inference import pick_device, precision, predict
+from dfer.inference import loader_workers, pick_device, predict
 from dfer.metrics import confusion, recalls, uar, war
 from dfer.models.checkpoint import load_run
 
 METRICS = pa.schema(
     [
+        ("dataset", pa.string()),
+        ("run", pa.string()),
+        ("checkpoint", pa.string()),
+        ("fold", pa.int32()),
+        ("seed", pa.int32()),
         ("metric", pa.string()),
         ("label", pa.string()),
         ("predicted", pa.string()),
@@ -33,7 +38,7 @@ METRICS = pa.schema(
 
 
 def measure(labels: np.ndarray, predictions: np.ndarray, classes: list[str]) -> pd.DataFrame:
-    """UAR, WAR, recalls and confusion counts as tidy rows (schema `METRICS`).
+    """UAR, WAR, recalls and confusion counts as tidy rows (`METRICS` without the run's names).
 
     `labels` and `predictions` are class indices (clips,).
     """
@@ -50,19 +55,17 @@ def measure(labels: np.ndarray, predictions: np.ndarray, classes: list[str]) -> 
         for i, true in enumerate(classes)
         for j, predicted in enumerate(classes)
     ]
-    return pd.DataFrame(rows, columns=METRICS.names)
+    return pd.DataFrame(rows, columns=["metric", "label", "predicted", "value", "clips"])
 
 
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     top.add_argument("--checkpoint", required=True)
-    top.add_argument("--text", required=True, help="features of the class words")
     top.add_argument("--splits", required=True)
     top.add_argument("--store", required=True, help="folder of the clip store's shards")
     top.add_argument("--batch", type=int, default=32)
     top.add_argument("--threads", type=int, default=1)
-    top.add_argument("--workers", type=int, default=0, help="of the loader; change no result")
     top.add_argument("--predictions", required=True)
     top.add_argument("--metrics", required=True)
     return top
@@ -71,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     """Predict the test clips of the run's fold and measure."""
     device = pick_device(args.threads)
-    trained = load_run(args.checkpoint, args.text)
+    trained = load_run(args.checkpoint)
     splits = read_parquet(args.splits)
     rows = splits[(splits.fold == trained.fold) & (splits.split == "test")]
     if rows.empty:
@@ -83,18 +86,26 @@ def main(args: argparse.Namespace) -> None:
         rows.clip.tolist(),
         labels.tolist(),
         frames=trained.settings.model.frames,
-        size=trained.model.input_size,
+        size=trained.model.image.config.image_size,
     )
-    dtype = precision(trained.settings.train, device)
-    logits = predict(trained.model.to(device), data, args.batch, args.workers, dtype).numpy()
+    model, workers = trained.model.to(device), loader_workers(device, args.threads)
+    logits = predict(model, data, trained.settings, batch=args.batch, workers=workers).numpy()
     predictions = logits.argmax(axis=1)
-    table = pd.DataFrame({"clip": rows.clip.to_numpy(), "label": rows.label.to_numpy()})
+    names = {
+        "dataset": trained.dataset,
+        "run": trained.settings.key,
+        "checkpoint": trained.settings.train.checkpoint,
+        "fold": trained.fold,
+        "seed": trained.seed,
+    }
+    table = rows[["clip", "label"]].reset_index(drop=True)
+    table = pd.concat([pd.DataFrame(names, index=table.index), table], axis=1)
     table["prediction"] = [trained.classes[i] for i in predictions]
     for i, name in enumerate(trained.classes):
         table[f"logit_{name}"] = logits[:, i]
     write_parquet(table, args.predictions)
-    metrics = measure(labels, predictions, trained.classes)
-    write_parquet(metrics, args.metrics, METRICS)
+    metrics = measure(labels, predictions, trained.classes).assign(**names)
+    write_parquet(metrics[METRICS.names], args.metrics, METRICS)
     values = metrics.set_index("metric").value
     print(f"{args.checkpoint}: UAR {values['UAR']:.2f}  WAR {values['WAR']:.2f}")
 

@@ -1,25 +1,36 @@
 """Logits of clips by a trained model: what training, evaluation and prediction share."""
 
 import os
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from dfer.clips.loader import TestClips, test_batches
+from dfer.models.clip import pixel_statistics
 from dfer.models.recogniser import Recogniser
-from dfer.settings import TrainSettings
+from dfer.settings import ClipSettings, RunSettings, TrainSettings
+
+
+def normaliser(clip: ClipSettings, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The function from frames (…, 3, H, W) uint8 to float32 as this CLIP wants them."""
+    mean, std = (torch.tensor(x, device=device).view(3, 1, 1) for x in pixel_statistics(clip))
+    return lambda frames: (frames.to(device, non_blocking=True).float() / 255 - mean) / std
 
 
 @torch.inference_mode()
 def predict(
-    model: Recogniser, data: TestClips, batch: int, workers: int, dtype: torch.dtype
-) -> torch.Tensor:
+    model: Recogniser, data: TestClips, settings: RunSettings, *, batch: int, workers: int
+) -> Tensor:
     """Logits (clips, #class) float32 on the CPU, in the order of `data`."""
-    model.eval()
     device = next(model.parameters()).device
+    normalise = normaliser(settings.clip, device)
+    dtype = precision(settings.train, device)
+    model.eval()
     logits = []
     for frames, _ in test_batches(data, batch, workers):
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits.append(model(model.normalise(frames.to(device))).float().cpu())
+            logits.append(model(normalise(frames)).cpu())
     return torch.cat(logits)
 
 
@@ -42,3 +53,8 @@ def pick_device(threads: int) -> torch.device:
 def device_name(device: torch.device) -> str:
     """The GPU's model name, or "cpu"."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def loader_workers(device: torch.device, threads: int) -> int:
+    """Processes that decode clips: a GPU is fed by all threads but one, a CPU needs them itself."""
+    return threads - 1 if device.type == "cuda" else 0

@@ -104,6 +104,17 @@ class RunSettings:
         return "+".join(parts or ["clip"]) + "." + digest
 
 
+def unused_modules(settings: RunSettings) -> set[str]:
+    """Modules that runs of these settings do not use, so that an edit there leaves them alone."""
+    model = settings.model
+    used = {
+        "dfer.models.interfit": model.interfit,
+        "dfer.models.msta": model.aggregation == "msta",
+        "dfer.models.biehpro": model.head == "text" and model.blocks > 0,
+    }
+    return {module for module, is_used in used.items() if not is_used}
+
+
 def _build(cls: type, values: dict[str, Any]) -> Any:
     """A dataclass from a dict: nested dataclasses built, lists made tuples, numbers typed."""
     known = {f.name: f for f in dataclasses.fields(cls)}

@@ -4,8 +4,8 @@ The optimisation of Section 4.1: AdamW, a linear warm-up and a cosine to `min_lr
 Eq. 12. A killed training goes on from its last whole epoch (`state.pt` beside the checkpoint) and
 ends with the bytes of an uninterrupted one, because every random draw has an address.
 
-    python -m dfer.train --splits splits.parquet --fold 1 --store store/ --text text.safetensors \\
-        --settings '{"model": {"blocks": 2}, …}' --seed 0 --classes happy sad … \\
+    python -m dfer.train --dataset demo --splits splits.parquet --fold 1 --store store/
+        --text text.safetensors --settings '{"model": {"blocks": 2}}' --seed 0 --classes happy sad
         --checkpoint run/checkpoint.safetensors --history run/history.parquet --record run/run.json
 """
 
@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from dfer.clips.loader import EpochBatches, TestClips, TrainClips, open_store, train_batches
 from dfer.files import UserError, atomic, read_parquet, run, write_parquet, write_text
-from dfer.inference import device_name, pick_device, precision, predict
+from dfer.inference import (
+    device_name,
+    loader_workers,
+    normaliser,
+    pick_device,
+    precision,
+    predict,
+)
 from dfer.metrics import confusion, uar, war
 from dfer.models.checkpoint import save_run
-from dfer.models.recogniser import Recogniser, build_recogniser
+from dfer.models.clip import vision_config
+from dfer.models.recogniser import Recogniser, build
 from dfer.provenance import digest, environment, file_digest, stamps
-from dfer.settings import RunSettings, TrainSettings
+from dfer.settings import RunSettings, TrainSettings, unused_modules
+from dfer.text import read_features
 
 HISTORY = pa.schema(
     [
@@ -38,7 +49,7 @@ HISTORY = pa.schema(
         ("loss", pa.float64()),
         ("uar", pa.float64()),
         ("war", pa.float64()),
-        ("lr", pa.float64()),  # of the last step
+        ("lr", pa.float64()),  # of the epoch's last step
         ("chosen", pa.bool_()),  # the checkpoint is of this epoch
     ]
 )
@@ -48,33 +59,33 @@ def train(
     settings: RunSettings,
     data: TrainClips,
     monitor: TestClips | None,
-    text: torch.Tensor,
+    text: Tensor,
+    state_path: Path,
     *,
     fingerprint: str,
-    state_path: Path,
-    device: torch.device,
-    workers: int,
     seed: int,
-    name: str,
+    device: torch.device,
+    workers: int = 0,
+    name: str = "run",
 ) -> tuple[Recogniser, pd.DataFrame]:
-    """Train a `Recogniser` and return it at the chosen epoch, with the history of all.
+    """Train a `Recogniser` and return it at the chosen epoch, with the history of all epochs.
 
-    `monitor` is scored after each epoch, and the epoch of its best WAR (the first, where several
-    are equal) is chosen: the rules `val` and `test`. None is the rule `last`. `text` has the class
-    texts' features (#class, D).
+    Args:
+        monitor: clips that are scored after each epoch; the epoch of the best WAR (the first of
+            equals) is chosen: the checkpoint rules `val` and `test`. None is the rule `last`.
+        text: features of the class words, (#class, D).
+        fingerprint: of code, settings and data; a state of another one is refused.
 
     Raises:
         UserError: the loss is not finite or explodes.
     """
-    torch.manual_seed(seed)  # the new modules' initial weights
     how = settings.train
-    model = build_recogniser(settings, text).to(device)
+    torch.manual_seed(seed)  # the new modules' initial weights
+    model = build(settings.model, settings.clip, text).to(device)
     optimiser = torch.optim.AdamW(parameter_groups(model, how), betas=how.betas, fused=True)
-    dtype = precision(how, device)
-
-    state = resume(state_path, fingerprint, name)
+    normalise, dtype = normaliser(settings.clip, device), precision(how, device)
     first, history, best = 0, [], None
-    if state:
+    if state := read_state(state_path, fingerprint, name):
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         first, history, best = state["epoch"], state["history"], state["best"]
@@ -86,13 +97,13 @@ def train(
         model.train()
         counts, total = np.zeros((len(text), len(text)), np.int64), 0.0
         for step in range(batches.steps):
-            frames, labels = (part.to(device, non_blocking=True) for part in next(stream))
+            frames, labels = next(stream)
             lr = learning_rate(how, epoch * batches.steps + step, batches.steps)
             for group in optimiser.param_groups:
                 group["lr"] = lr * group["lr_factor"]
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                logits = model(model.normalise(frames))
-            loss = nn.functional.cross_entropy(logits.float(), labels)
+                logits = model(normalise(frames))
+            loss = F.cross_entropy(logits, labels.to(device))
             value = loss.item()
             if not math.isfinite(value) or value > 1e3:
                 raise UserError(
@@ -100,26 +111,35 @@ def train(
                     f"{batches.steps}, at a learning rate of {lr:.3g}. Lower train.lr, or set "
                     "train.clip_gradient (1.0, for example)."
                 )
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             loss.backward()
             if how.clip_gradient is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), how.clip_gradient)
             optimiser.step()
             total += value * len(labels)
-            counts += confusion(labels.cpu().numpy(), logits.argmax(1).cpu().numpy(), len(text))
+            counts += confusion(labels.numpy(), logits.argmax(1).cpu().numpy(), len(text))
 
-        row = {"epoch": epoch + 1, "split": "train", "loss": total / len(data.clips)}
-        history.append(row | {"uar": uar(counts), "war": war(counts), "lr": lr})
+        seen = {"epoch": epoch + 1, "split": "train", "loss": total / len(data.clips)}
+        seen |= {"uar": uar(counts), "war": war(counts), "lr": lr}
+        history.append(seen)
         if monitor is not None:
-            scored = history[-1] | score(model, monitor, how.batch, workers, dtype)
-            history.append(scored | {"split": how.checkpoint})
-            if best is None or scored["war"] > best["war"]:
-                best = {"war": scored["war"], "epoch": epoch + 1, "model": clone(model)}
-        save_state(state_path, fingerprint, epoch + 1, model, optimiser, history, best)
-        seen = history[-1]
+            seen = seen | {"split": how.checkpoint} | score(model, monitor, settings, workers)
+            history.append(seen)
+            if best is None or seen["war"] > best["war"]:
+                weights = {key: value.cpu().clone() for key, value in model.state_dict().items()}
+                best = {"war": seen["war"], "epoch": epoch + 1, "model": weights}
+        write_state(
+            state_path,
+            fingerprint=fingerprint,
+            epoch=epoch + 1,
+            model=model.state_dict(),
+            optimiser=optimiser.state_dict(),
+            history=history,
+            best=best,
+        )
         print(
             f"{name}: epoch {epoch + 1}/{how.epochs}  {seen['split']} loss {seen['loss']:.3f}  "
-            f"UAR {seen['uar']:.1f}  WAR {seen['war']:.1f}  lr {lr:.2e}  "
+            f"UAR {seen['uar']:.1f}  WAR {seen['war']:.1f}  lr {lr:.1e}  "
             f"({time.perf_counter() - began:.1f} s)",
             flush=True,
         )
@@ -134,8 +154,8 @@ def train(
 def learning_rate(how: TrainSettings, step: int, steps: int) -> float:
     """Learning rate of one step, counted from 0, with `steps` an epoch (Section 4.1).
 
-    From 0 to `lr` linearly over the warm-up epochs, then half a cosine to `min_lr`, which the last
-    step of the last epoch has.
+    It rises linearly to `lr` over the warm-up epochs, then falls by half a cosine to `min_lr`,
+    which the very last step has.
     """
     warmup, last = how.warmup_epochs * steps, how.epochs * steps - 1
     if step < warmup:
@@ -147,97 +167,73 @@ def learning_rate(how: TrainSettings, step: int, steps: int) -> float:
 def parameter_groups(model: Recogniser, how: TrainSettings) -> list[dict[str, Any]]:
     """AdamW's groups: CLIP's tower and the new modules, each with and without weight decay.
 
-    Biases and other 1-D parameters do not decay; new modules learn at `lr` × `lr_factor`.
+    Biases and other 1-D parameters do not decay. New modules learn at `lr` × `lr_factor`.
     """
+    new = model.new_parameters()
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    pretrained = set(map(id, model.pretrained_parameters()))
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            key = (id(parameter) in pretrained, parameter.ndim >= 2)
-            groups.setdefault(key, []).append(parameter)
+    for name, parameter in model.named_parameters():
+        groups.setdefault((name in new, parameter.ndim > 1), []).append(parameter)
     return [
         {
             "params": parameters,
             "lr": how.lr,
-            "lr_factor": 1.0 if old else how.lr_factor,
+            "lr_factor": how.lr_factor if is_new else 1.0,
             "weight_decay": how.weight_decay if decays else 0.0,
         }
-        for (old, decays), parameters in sorted(groups.items(), reverse=True)
+        for (is_new, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
 
 
 def score(
-    model: Recogniser, data: TestClips, batch: int, workers: int, dtype: torch.dtype
+    model: Recogniser, data: TestClips, settings: RunSettings, workers: int
 ) -> dict[str, float]:
     """Loss, UAR and WAR of the clips of `data`."""
-    logits, labels = predict(model, data, batch, workers, dtype), torch.tensor(data.labels)
+    logits = predict(model, data, settings, batch=settings.train.batch, workers=workers)
+    labels = torch.tensor(data.labels)
     counts = confusion(labels.numpy(), logits.argmax(1).numpy(), logits.shape[1])
-    loss = nn.functional.cross_entropy(logits, labels).item()
+    loss = F.cross_entropy(logits, labels).item()
     return {"loss": loss, "uar": uar(counts), "war": war(counts)}
 
 
-def clone(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The model's state, apart from it and on the CPU."""
-    return {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
-
-
-def save_state(path, fingerprint, epoch, model, optimiser, history, best) -> None:
-    """Write what `resume` needs to go on after `epoch` epochs."""
-    state = {
-        "fingerprint": fingerprint,
-        "epoch": epoch,
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "history": history,
-        "best": best,
-    }
+def write_state(path: Path, **state: Any) -> None:
+    """Write all that `read_state` needs to go on, in one piece."""
     with atomic(path) as temporary:
         torch.save(state, temporary)
 
 
-def resume(path: Path, fingerprint: str, name: str) -> dict[str, Any] | None:
+def read_state(path: Path, fingerprint: str, name: str) -> dict[str, Any] | None:
     """The state at `path`; None, saying why, where it is not of this very training."""
     if not path.exists():
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch names no common class for what a damaged file raises
+        same = state["fingerprint"] == fingerprint
+    except Exception as error:  # zip, pickle and torch each raise their own for a damaged file
         print(f"{name}: {path} is damaged ({type(error).__name__}): training starts anew")
         return None
-    if state["fingerprint"] != fingerprint:
+    if not same:
         print(f"{name}: {path} is of other code, settings or data: training starts anew")
         return None
     print(f"{name}: goes on after epoch {state['epoch']}", flush=True)
     return state
 
 
-def unused_modules(settings: RunSettings) -> set[str]:
-    """Modules that a run of these settings does not use, so that their edits leave it alone."""
-    model = settings.model
-    blocks = model.blocks and model.head == "text"
-    return (
-        {"dfer.models.interfit"} * (not model.interfit)
-        | {"dfer.models.msta"} * (model.aggregation != "msta")
-        | {"dfer.models.biehpro"} * (not blocks)
-    )
-
-
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    top.add_argument("--name", default="run", help="what progress lines call this run")
-    top.add_argument("--splits", required=True)
-    top.add_argument("--fold", type=int, required=True)
-    top.add_argument("--store", required=True, help="folder of the clip store's shards")
-    top.add_argument("--text", required=True, help="features of the class words")
-    top.add_argument("--classes", nargs="+", required=True, help="in the order of --text")
-    top.add_argument("--settings", required=True, help="RunSettings as JSON")
-    top.add_argument("--seed", type=int, required=True)
-    top.add_argument("--threads", type=int, default=1)
-    top.add_argument("--workers", type=int, default=0, help="of the loader; change no result")
-    top.add_argument("--checkpoint", required=True)
-    top.add_argument("--history", required=True)
-    top.add_argument("--record", required=True)
+    add = top.add_argument
+    add("--dataset", required=True, help="its name, which the results carry")
+    add("--splits", required=True, help="clips of each fold, as dfer.splits writes them")
+    add("--fold", type=int, required=True)
+    add("--store", required=True, help="folder of the clip store's shards")
+    add("--text", required=True, help="features of the class words, as dfer.text writes them")
+    add("--classes", nargs="+", required=True, help="labels, in the order of --text")
+    add("--settings", required=True, help="RunSettings as JSON")
+    add("--seed", type=int, required=True)
+    add("--threads", type=int, default=1)
+    add("--checkpoint", required=True)
+    add("--history", required=True)
+    add("--record", required=True, help="settings, code, data and environment, as JSON")
     return top
 
 
@@ -245,64 +241,57 @@ def main(args: argparse.Namespace) -> None:
     """Train, then write checkpoint, history and record."""
     device = pick_device(args.threads)
     settings = RunSettings.from_dict(json.loads(args.settings))
+    rule, frames = settings.train.checkpoint, settings.model.frames
+    size = vision_config(settings.clip.model).image_size
+    store = open_store(args.store)
     splits = read_parquet(args.splits)
     splits = splits[splits.fold == args.fold]
-    rule = settings.train.checkpoint
+    index = {label: i for i, label in enumerate(args.classes)}
+
+    def clips(rows: pd.Series) -> tuple[list[str], list[int]]:
+        return splits.clip[rows].tolist(), splits.label[rows].map(index).tolist()
+
     trained = (splits.split == "train") & ~(splits.held_out & (rule == "val"))
-    watched = {"last": None, "val": splits.held_out, "test": splits.split == "test"}[rule]
-    store = open_store(args.store)
-    text = read_text(args.text, args.classes)
-    size = input_size(settings)
-    label = {name: index for index, name in enumerate(args.classes)}
-
-    def clips(rows: pd.DataFrame) -> tuple[list[str], list[int]]:
-        return rows.clip.tolist(), rows.label.map(label).tolist()
-
+    augment = settings.train.augment
     data = TrainClips(
-        store,
-        *clips(splits[trained]),
-        frames=settings.model.frames,
-        size=size,
-        augment=settings.train.augment,
-        seed=args.seed,
+        store, *clips(trained), frames=frames, size=size, augment=augment, seed=args.seed
     )
+    watched = {"last": None, "val": splits.held_out, "test": splits.split == "test"}[rule]
     monitor = None
     if watched is not None:
-        monitor = TestClips(store, *clips(splits[watched]), frames=settings.model.frames, size=size)
+        monitor = TestClips(store, *clips(watched), frames=frames, size=size)
 
-    code = stamps("dfer.train", without=unused_modules(settings))
-    inputs = [file_digest(path) for path in [args.splits, args.text, *store.paths]]
-    if settings.clip.weights and Path(settings.clip.weights).exists():
-        inputs.append(file_digest(settings.clip.weights))
     machine = environment(args.threads, device_name(device))
     identity = {
-        "settings": json.loads(settings.to_json()),
+        "dataset": args.dataset,
+        "settings": asdict(settings),
         "fold": args.fold,
         "seed": args.seed,
         "classes": args.classes,
-        "code": code,
-        "inputs": inputs,
+        "code": stamps("dfer.train", without=unused_modules(settings)),
+        "inputs": [file_digest(path) for path in (args.splits, args.text)]
+        + [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in store.paths],
     }
-    fingerprint = digest(identity | {key: machine[key] for key in ("packages", "threads")})
+    same_machine = {key: machine[key] for key in ("packages", "device", "threads")}
     state_path = Path(args.checkpoint).with_name("state.pt")
     model, history = train(
         settings,
         data,
         monitor,
-        text,
-        fingerprint=fingerprint,
-        state_path=state_path,
-        device=device,
-        workers=args.workers,
+        read_features(args.text, len(args.classes)),
+        state_path,
+        fingerprint=digest([identity, same_machine]),
         seed=args.seed,
-        name=args.name,
+        device=device,
+        workers=loader_workers(device, args.threads),
+        name=f"{args.dataset} {settings.key} fold {args.fold} seed {args.seed}",
     )
-    chosen = int(history.epoch[history.chosen].iloc[0])
-    save_run(model, args.checkpoint, settings, args.classes, fold=args.fold, seed=args.seed)
-    write_parquet(history, args.history, HISTORY)
-    dtype = str(precision(settings.train, device)).removeprefix("torch.")
-    record = identity | {"environment": machine, "precision": dtype, "epoch": chosen}
+    record = identity | {"environment": machine, "epoch": int(history.epoch[history.chosen].max())}
+    record["precision"] = str(precision(settings.train, device)).removeprefix("torch.")
     write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False), args.record)
+    write_parquet(history, args.history, HISTORY)
+    names = {"dataset": args.dataset, "classes": args.classes, "fold": args.fold, "seed": args.seed}
+    save_run(model, args.checkpoint, settings, **names)
     state_path.unlink(missing_ok=True)
 
 

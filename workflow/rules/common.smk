@@ -4,6 +4,7 @@ REQUIRED: config (checked against workflow/schemas/config.schema.yaml)
 PROVIDES: DATASETS, VARIANTS, settings_of(), runs(), code()
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 from dfer import provenance
 from dfer.configuration import check_config, dataset_settings, device_count
 from dfer.files import UserError
+from dfer.settings import unused_modules
 
 try:
     check_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")

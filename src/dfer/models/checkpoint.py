@@ -24,6 +24,7 @@ class TrainedRun:
 
     model: Recogniser  # on the CPU, in eval mode
     settings: RunSettings
+    dataset: str
     classes: list[str]  # labels, in the order of the logits
     fold: int
     seed: int
@@ -33,14 +34,15 @@ def save_run(
     model: Recogniser,
     path: Path | str,
     settings: RunSettings,
-    classes: list[str],
     *,
+    dataset: str,
+    classes: list[str],
     fold: int,
     seed: int,
 ) -> None:
-    """Write the model's weights, with settings, classes, fold and seed in the header."""
-    header = {"settings": json.loads(settings.to_json()), "classes": classes}
-    header |= {"fold": fold, "seed": seed}
+    """Write the model's weights, with what `TrainedRun` says of them in the header."""
+    header = {"settings": json.loads(settings.to_json()), "dataset": dataset}
+    header |= {"classes": classes, "fold": fold, "seed": seed}
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     with atomic(path) as temporary:
         save_file(tensors, temporary, {"run": json.dumps(header, sort_keys=True)})
@@ -74,4 +76,5 @@ def load_run(path: Path | str) -> TrainedRun:
             f"{path}: the weights are not those of its settings ({str(error).splitlines()[1]}). "
             "They come from other code: delete the file and the run is trained again."
         ) from None
-    return TrainedRun(model.eval(), settings, classes, header["fold"], header["seed"])
+    names = {key: header[key] for key in ("dataset", "classes", "fold", "seed")}
+    return TrainedRun(model.eval(), settings, **names)

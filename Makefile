@@ -1,0 +1,35 @@
+# Bootstraps an environment and calls; all of it is reachable with plain `snakemake …` and `pytest`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: table1 test test-quick lint bench setup clean
+
+table1: setup ## the demo's table 1, from rendered video files
+	$(BIN)/snakemake --cores all results/table1.tex
+
+test: setup ## all tests
+	$(BIN)/pytest
+
+test-quick: setup ## tests of seconds only
+	$(BIN)/pytest -m "not slow"
+
+lint: setup ## format and style of Python and Snakemake files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+bench: setup ## measured costs of the step and the loader
+	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+
+setup: $(VENV)/installed ## only the environment
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+clean: ## what the demo made
+	rm -rf results/demo results/demo-stills results/table* results/flops* results/summary results/logs

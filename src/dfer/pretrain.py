@@ -1,0 +1,116 @@
+"""The demo's small CLIP: an image tower taught on rendered stills, against a frozen text tower.
+
+Real runs start from a CLIP that has seen millions of faces; nothing of the kind can be shipped.
+This one learns from stills of rendered people who are in no clip of the demo, by CLIP's own
+contrast of an image with the texts of all classes. Its text tower keeps its random weights, so
+the class words are mere directions: an ablation of text on the demo means nothing.
+
+    python -m dfer.pretrain --clip config/clip/demo.json --splits splits.parquet --store store/
+        --classes '{"happy": "happiness"}' --epochs 6 --batch 32 --lr 1e-3 --seed 0 --out clip.pt
+"""
+
+import argparse
+import json
+
+import torch
+import torch.nn.functional as F
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dfer.clips.loader import EpochBatches, TestClips, TrainClips, open_store, train_batches
+from dfer.files import atomic, read_parquet, run
+from dfer.inference import loader_workers, normaliser, pick_device
+from dfer.models.small_clip import new_clip
+from dfer.settings import AugmentSettings, ClipSettings, TrainSettings
+from dfer.train import learning_rate
+
+STILLS = 4  # stills of a folder (a person and a class) in one step; a folder comes once an epoch
+WEIGHT_DECAY = 0.05
+LABEL_SMOOTHING = 0.05
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train the image tower and write the whole CLIP as an open_clip state dict."""
+    device = pick_device(args.threads)
+    words = json.loads(args.classes)
+    index = {label: i for i, label in enumerate(words)}
+    clip = new_clip(args.clip, args.seed).to(device)
+    clip.requires_grad_(False)
+    learnt = [*clip.visual.requires_grad_(True).parameters(), clip.logit_scale.requires_grad_(True)]
+    tokens = SimpleTokenizer(context_length=clip.context_length)(list(words.values()))
+    with torch.inference_mode():
+        text = F.normalize(clip.encode_text(tokens.to(device)), dim=-1).clone()
+    normalise = normaliser(ClipSettings(args.clip, None), device)
+
+    splits = read_parquet(args.splits)
+    store, size = open_store(args.store), clip.visual.image_size[0]
+    train, test = (splits[splits.split == split] for split in ("train", "test"))
+    how = TrainSettings(
+        epochs=args.epochs, batch=args.batch, lr=args.lr, min_lr=args.lr / 100, warmup_epochs=1
+    )
+    data = TrainClips(
+        store,
+        train.clip.tolist(),
+        train.label.map(index).tolist(),
+        frames=STILLS,
+        size=size,
+        augment=AugmentSettings(),
+        seed=args.seed,
+    )
+    batches = EpochBatches(
+        len(data.clips), args.batch // STILLS, first=0, last=args.epochs, seed=args.seed
+    )
+    workers = loader_workers(device, args.threads)
+    optimiser = torch.optim.AdamW(learnt, weight_decay=WEIGHT_DECAY, fused=True)
+    clip.train()
+    for step, (frames, labels) in enumerate(train_batches(data, batches, workers)):
+        optimiser.param_groups[0]["lr"] = learning_rate(how, step, batches.steps)
+        logits = similarity(clip, normalise(frames).flatten(0, 1), text)
+        targets = labels.to(device).repeat_interleave(STILLS)
+        loss = F.cross_entropy(logits, targets, label_smoothing=LABEL_SMOOTHING)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learnt, 1.0)
+        optimiser.step()
+        if (step + 1) % batches.steps == 0:
+            print(f"pretrain: epoch {(step + 1) // batches.steps}/{args.epochs}", end="  ")
+            print(f"loss {loss.item():.3f}", flush=True)
+
+    clip.eval()
+    held = TestClips(store, test.clip.tolist(), test.label.map(index).tolist(), frames=16, size=size)
+    with torch.inference_mode():
+        right = [
+            (similarity(clip, normalise(frames), text).argmax(1) == label).float().mean().item()
+            for frames, label in held
+        ]
+    print(f"pretrain: {100 * sum(right) / len(right):.1f} % of the held-out people's stills")
+    state = {key: value.cpu().contiguous() for key, value in clip.state_dict().items()}
+    with atomic(args.out) as temporary:
+        save_file(state, temporary)
+
+
+def similarity(clip: torch.nn.Module, images: Tensor, text: Tensor) -> Tensor:
+    """CLIP's logits (images, #class): scaled cosine with each class text, which has unit length."""
+    return clip.logit_scale.exp() * F.normalize(clip.encode_image(images), dim=-1) @ text.t()
+
+
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = top.add_argument
+    add("--clip", required=True, help="open_clip configuration, a JSON file")
+    add("--splits", required=True)
+    add("--store", required=True, help="folder of the clip store's shards")
+    add("--classes", required=True, help="JSON: label → class word")
+    add("--epochs", type=int, required=True)
+    add("--batch", type=int, required=True, help="stills a step")
+    add("--lr", type=float, required=True)
+    add("--seed", type=int, required=True)
+    add("--threads", type=int, default=1)
+    add("--out", required=True, help="the CLIP, as safetensors")
+    return top
+
+
+if __name__ == "__main__":
+    run(main, parser())

@@ -1,0 +1,110 @@
+"""The paper's tables, each as .parquet (the source), .tex (a bare tabular) and .md.
+
+REQUIRED INPUTS: predictions of the runs that a table's rows name; config/reported.csv
+OUTPUTS: results/table<n>.{parquet,tex,md}, results/flops.{parquet,txt},
+    results/summary/table<n>.parquet
+"""
+
+import csv
+
+REPORTED = "config/reported.csv"
+
+with open(Path(workflow.basedir) / REPORTED, newline="", encoding="utf-8") as file:
+    TABLE_VARIANTS = {}
+    for row in csv.DictReader(file):
+        variants = TABLE_VARIANTS.setdefault(row["table"], [])
+        if row["variant"] in VARIANTS and row["variant"] not in variants:
+            variants.append(row["variant"])
+
+
+def predictions_of(wildcards):
+    """Predictions of every run that a table's rows name, those of several rows once."""
+    return sorted(
+        {
+            path
+            for dataset in DATASETS
+            for variant in TABLE_VARIANTS[wildcards.table]
+            for path in runs(dataset, variant, f"{RUN}/predictions.parquet")
+        }
+    )
+
+
+def run_names(wildcards):
+    """JSON: dataset → variant → key of its settings, for the rows of a table."""
+    return json.dumps(
+        {
+            dataset: {v: settings_of(dataset, v).key for v in TABLE_VARIANTS[wildcards.table]}
+            for dataset in DATASETS
+        }
+    )
+
+
+rule summary:
+    """Means, deviations and confidence intervals of all runs of a table."""
+    input:
+        predictions_of,
+    output:
+        "results/summary/table{table}.parquet",
+    params:
+        **code("dfer.summary"),
+    log:
+        "results/logs/summary/table{table}.log",
+    shell:
+        "python -m dfer.summary --predictions {input} --out {output} &> {log}"
+
+
+rule flops:
+    """What the nine configurations of Tables 2–4 cost at ViT-B/32; no data, no weights."""
+    output:
+        parquet="results/flops.parquet",
+        text="results/flops.txt",
+    params:
+        **code("dfer.flops"),
+    log:
+        "results/logs/flops.log",
+    shell:
+        "python -m dfer.flops --out {output.parquet} 2> {log} | tee {output.text}"
+
+
+rule table:
+    """One of the paper's tables: what it reports, what was measured here."""
+    input:
+        reported=REPORTED,
+        summary="results/summary/table{table}.parquet",
+        flops="results/flops.parquet",
+    output:
+        multiext("results/table{table}", ".parquet", ".tex", ".md"),
+    params:
+        datasets=json.dumps(
+            {n: {"title": d["title"], "synthetic": d.get("synthetic", False)} for n, d in DATASETS.items()}
+        ),
+        runs=run_names,
+        out=lambda w, output: output[0].removesuffix(".parquet"),
+        **code("dfer.tables"),
+    log:
+        "results/logs/table{table}.log",
+    shell:
+        "python -m dfer.tables --table {wildcards.table} --reported {input.reported}"
+        " --summary {input.summary} --flops {input.flops} --datasets {params.datasets:q}"
+        " --runs {params.runs:q} --out {params.out} &> {log}"
+
+
+rule proof:
+    """A picture of a table as LaTeX sets it; needs pdflatex and pdftoppm, which no other rule does."""
+    input:
+        "results/table{table}.tex",
+    output:
+        pdf="results/proof/table{table}.pdf",
+        png="results/proof/table{table}.png",
+    params:
+        **code("dfer.proof"),
+    log:
+        "results/logs/proof/table{table}.log",
+    shell:
+        "python -m dfer.proof {input} --pdf {output.pdf} --png {output.png} &> {log}"
+
+
+rule table1:
+    """Table 1, and its views."""
+    input:
+        "results/table1.tex",
