@@ -179,8 +179,15 @@ def main(args: argparse.Namespace) -> None:
     for number in range(args.shards):
         path = args.shard_lists / f"{number}.parquet"
         write_parquet(clips[shard == number], path, MANIFEST_SCHEMA)
+    print(f"{args.root}: {len(clips)} clips, {len(args.folds)} folds.")
     for note in [*release.notes, *notes]:
         print(note)
+    missing = sorted(set(release.missing) & set(clips["clip"]))
+    if missing:
+        print(
+            f"{len(missing)} listed clips are not on disk ({some(missing)}); they stay in the "
+            "manifest, and the stage that opens them rejects them by name."
+        )
 
 
 def classes_argument(text: str) -> dict[str, str]:

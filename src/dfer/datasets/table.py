@@ -21,8 +21,6 @@ from dfer.datasets.release import (
     Folders,
     Release,
     check_inside,
-    check_root,
-    missing_note,
 )
 from dfer.files import UserError
 
@@ -51,7 +49,7 @@ def read(root: Path) -> Release:
             two rows for a fold or with rows that disagree.
     """
     root = Path(root)
-    check_root(root)
+    folders = Folders(root)
     rows = _rows(root / TABLE)
     first: dict[str, Row] = {}
     seen: dict[tuple[str, int], Row] = {}
@@ -69,7 +67,6 @@ def read(root: Path) -> Release:
                 f"{row.where}: clip {row.clip!r} has another path, label or subject in line "
                 f"{known.where.rpartition(' ')[2]}. Make the rows of a clip agree."
             )
-    folders = Folders(root)
     media = {clip: folders.media(row.path) for clip, row in first.items()}
     missing = sorted(clip for clip, kind in media.items() if kind is None)
     clips = pd.DataFrame(
@@ -79,8 +76,7 @@ def read(root: Path) -> Release:
         ],
         columns=CLIP_COLUMNS,
     )
-    notes = [f"{root / TABLE}: {len(clips)} clips.", *missing_note(missing, len(clips))]
-    return Release(clips, _folds(rows), missing, notes)
+    return Release(clips, _folds(rows), missing)
 
 
 def _rows(path: Path) -> list[Row]:
