@@ -34,9 +34,9 @@ def check_config(config: dict[str, Any], schema: Path) -> None:
 
 
 def dataset_settings(config: dict[str, Any], dataset: str, variant: str) -> RunSettings:
-    """Settings of `variant` on `dataset`: defaults, then the configuration's, the dataset's, its own.
+    """Settings of a variant on a dataset.
 
-    Later ones win, key by key.
+    Later ones win, key by key: the defaults, the configuration's, the dataset's, the variant's.
     """
     values: dict[str, Any] = {}
     for layer in (config, config["datasets"][dataset], config["variants"][variant]):
@@ -46,7 +46,7 @@ def dataset_settings(config: dict[str, Any], dataset: str, variant: str) -> RunS
 
 
 def device_count() -> int:
-    """How many GPUs jobs of this machine may use: CUDA_VISIBLE_DEVICES, or what nvidia-smi lists."""
+    """GPUs that jobs of this machine may use: CUDA_VISIBLE_DEVICES, or what nvidia-smi lists."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([card for card in visible.split(",") if card.strip() not in ("", "-1")])
@@ -58,7 +58,7 @@ def device_count() -> int:
 
 
 def nearest(name: str, known: Collection[str]) -> str:
-    """" — did you mean 'x'?", or the names there are."""
+    """ " — did you mean 'x'?", or the names there are."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"there is {', '.join(sorted(known))}"
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dfer.clips.loader import TestClips, open_store
+from dfer.clips.loader import EvaluationClips, open_store
 from dfer.files import UserError, read_parquet, run, write_parquet
 from dfer.inference import loader_workers, pick_device, predict
 from dfer.metrics import confusion, recalls, uar, war
@@ -81,9 +81,9 @@ def main(args: argparse.Namespace) -> None:
         raise UserError(f"{args.splits}: fold {trained.fold} has no test clips")
     index = {name: i for i, name in enumerate(trained.classes)}
     labels = rows.label.map(index).to_numpy()
-    data = TestClips(
+    data = EvaluationClips(
         open_store(args.store),
-        rows.clip.tolist(),
+        rows["clip"].tolist(),
         labels.tolist(),
         frames=trained.settings.model.frames,
         size=trained.model.image.config.image_size,

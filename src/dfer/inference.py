@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dfer.clips.loader import TestClips, test_batches
+from dfer.clips.loader import EvaluationClips, evaluation_batches
 from dfer.models.clip import pixel_statistics
 from dfer.models.recogniser import Recogniser
 from dfer.settings import ClipSettings, RunSettings, TrainSettings
@@ -20,7 +20,7 @@ def normaliser(clip: ClipSettings, device: torch.device) -> Callable[[Tensor], T
 
 @torch.inference_mode()
 def predict(
-    model: Recogniser, data: TestClips, settings: RunSettings, *, batch: int, workers: int
+    model: Recogniser, data: EvaluationClips, settings: RunSettings, *, batch: int, workers: int
 ) -> Tensor:
     """Logits (clips, #class) float32 on the CPU, in the order of `data`."""
     device = next(model.parameters()).device
@@ -28,7 +28,7 @@ def predict(
     dtype = precision(settings.train, device)
     model.eval()
     logits = []
-    for frames, _ in test_batches(data, batch, workers):
+    for frames, _ in evaluation_batches(data, batch, workers):
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             logits.append(model(normalise(frames)).cpu())
     return torch.cat(logits)

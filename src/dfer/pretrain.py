@@ -18,7 +18,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dfer.clips.loader import EpochBatches, TestClips, TrainClips, open_store, train_batches
+from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, open_store, train_batches
 from dfer.files import atomic, read_parquet, run
 from dfer.inference import loader_workers, normaliser, pick_device
 from dfer.models.small_clip import new_clip
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
     )
     data = TrainClips(
         store,
-        train.clip.tolist(),
+        train["clip"].tolist(),
         train.label.map(index).tolist(),
         frames=STILLS,
         size=size,
@@ -78,7 +78,9 @@ def main(args: argparse.Namespace) -> None:
             print(f"loss {loss.item():.3f}", flush=True)
 
     clip.eval()
-    held = TestClips(store, test.clip.tolist(), test.label.map(index).tolist(), frames=16, size=size)
+    held = EvaluationClips(
+        store, test["clip"].tolist(), test.label.map(index).tolist(), frames=16, size=size
+    )
     with torch.inference_mode():
         right = [
             (similarity(clip, normalise(frames), text).argmax(1) == label).float().mean().item()

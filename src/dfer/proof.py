@@ -40,7 +40,12 @@ def typeset(document: str, folder: Path, name: str) -> Path:
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
     clock = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
     done = subprocess.run(
-        command, cwd=folder, env=os.environ | clock, capture_output=True, text=True, errors="replace"
+        command,
+        cwd=folder,
+        env=os.environ | clock,
+        capture_output=True,
+        text=True,
+        errors="replace",
     )
     if done.returncode:
         complaint = [line for line in done.stdout.splitlines() if line.startswith("!")]

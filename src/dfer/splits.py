@@ -48,9 +48,9 @@ def accept(
     if len(bad) > allowed:
         raise UserError(_summary(bad, allowed))
     rows = folds.merge(manifest[["clip", "label", "subject"]], on="clip", validate="many_to_one")
-    kept = rows[~rows.clip.isin(bad.clip)]
-    for (fold, split, label), clips in rows.groupby(["fold", "split", "label"]).clip:
-        if clips.isin(bad.clip).all():
+    kept = rows[~rows["clip"].isin(bad["clip"])]
+    for (fold, split, label), clips in rows.groupby(["fold", "split", "label"])["clip"]:
+        if clips.isin(bad["clip"]).all():
             raise UserError(
                 f"fold {fold}: all {len(clips)} {split} clips of class {label} were rejected, "
                 f"for example {clips.iloc[0]}; see rejects.parquet for the reasons."
@@ -68,7 +68,7 @@ def _held_out(rows: pd.DataFrame) -> pd.Series:
     rank = rows.assign(
         hash=[
             hashlib.blake2b(f"{fold}/{clip}".encode(), digest_size=8).hexdigest()
-            for fold, clip in zip(rows.fold, rows.clip, strict=True)
+            for fold, clip in zip(rows.fold, rows["clip"], strict=True)
         ]
     ).groupby(["fold", "split", "label"])
     size = rank.hash.transform("size")

@@ -1,6 +1,6 @@
 """Many runs → what was measured, one row a dataset, settings and metric.
 
-    python -m dfer.summary --predictions results/demo/runs/*/*/predictions.parquet --out summary.parquet
+    python -m dfer.summary --predictions results/demo/runs/*/*/predictions.parquet --out s.parquet
 
 Means are over folds and seeds, as the field reports them, with the standard deviation over the same
 runs. Two things stand beside them, since a fold's UAR hangs on a few clips of the rarest class:
@@ -124,7 +124,8 @@ def _uar(weights: np.ndarray, labels: np.ndarray, correct: np.ndarray) -> np.nda
     """UAR in % of weighted clips, over the classes that a sample has."""
     members = labels[:, None] == np.unique(labels)[None, :]
     right, total = weights @ (members & correct[:, None]), weights @ members
-    return 100 * np.nanmean(np.divide(right, total, where=total > 0, out=np.full_like(right, np.nan)), axis=1)
+    recall = np.divide(right, total, out=np.full_like(right, np.nan), where=total > 0)
+    return 100 * np.nanmean(recall, axis=1)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -136,9 +136,7 @@ def _computed(flops: pd.DataFrame, line: Any) -> dict[str, Any]:
     }
 
 
-def _measured(
-    found: pd.Series, dataset: str, key: str, what: dict[str, Any]
-) -> dict[str, Any]:
+def _measured(found: pd.Series, dataset: str, key: str, what: dict[str, Any]) -> dict[str, Any]:
     kept = ("value", "std", "low", "high", "pooled", "folds", "seeds", "checkpoint")
     return {name: found[name] for name in kept} | {
         "dataset": what["title"],
@@ -286,7 +284,8 @@ def to_markdown(frame: pd.DataFrame) -> str:
     lines = [f"**Table {table}.** {CAPTIONS[table]}", ""]
     lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in cells.index:
-        lines.append("| " + " | ".join([*_stub(frame, row, table), *map(show, cells.loc[row])]) + " |")
+        line = [*_stub(frame, row, table), *map(show, cells.loc[row])]
+        lines.append("| " + " | ".join(line) + " |")
     lines += ["", *(f"- {line}" for line in provenance_lines(frame))]
     lines += [f"- [{number}] {note}" for number, note in enumerate(notes, 1)]
     return "\n".join(lines) + "\n"

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.clips.loader import EpochBatches, TestClips, TrainClips, open_store, train_batches
+from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, open_store, train_batches
 from dfer.files import UserError, atomic, read_parquet, run, write_parquet, write_text
 from dfer.inference import (
     device_name,
@@ -58,7 +58,7 @@ HISTORY = pa.schema(
 def train(
     settings: RunSettings,
     data: TrainClips,
-    monitor: TestClips | None,
+    monitor: EvaluationClips | None,
     text: Tensor,
     state_path: Path,
     *,
@@ -185,7 +185,7 @@ def parameter_groups(model: Recogniser, how: TrainSettings) -> list[dict[str, An
 
 
 def score(
-    model: Recogniser, data: TestClips, settings: RunSettings, workers: int
+    model: Recogniser, data: EvaluationClips, settings: RunSettings, workers: int
 ) -> dict[str, float]:
     """Loss, UAR and WAR of the clips of `data`."""
     logits = predict(model, data, settings, batch=settings.train.batch, workers=workers)
@@ -249,7 +249,7 @@ def main(args: argparse.Namespace) -> None:
     index = {label: i for i, label in enumerate(args.classes)}
 
     def clips(rows: pd.Series) -> tuple[list[str], list[int]]:
-        return splits.clip[rows].tolist(), splits.label[rows].map(index).tolist()
+        return splits["clip"][rows].tolist(), splits.label[rows].map(index).tolist()
 
     trained = (splits.split == "train") & ~(splits.held_out & (rule == "val"))
     augment = settings.train.augment
@@ -259,7 +259,7 @@ def main(args: argparse.Namespace) -> None:
     watched = {"last": None, "val": splits.held_out, "test": splits.split == "test"}[rule]
     monitor = None
     if watched is not None:
-        monitor = TestClips(store, *clips(watched), frames=frames, size=size)
+        monitor = EvaluationClips(store, *clips(watched), frames=frames, size=size)
 
     machine = environment(args.threads, device_name(device))
     identity = {

@@ -51,7 +51,7 @@ class TrainClips(Dataset):
         return self.augment(pixels, int(rng.integers(2**63))), self.labels[index]
 
 
-class TestClips(Dataset):
+class EvaluationClips(Dataset):
     """Clips as they are: middle frames, resized; an item is addressed by its index."""
 
     def __init__(
@@ -105,7 +105,7 @@ def train_batches(data: TrainClips, batches: EpochBatches, workers: int) -> Data
     return _loader(data, workers, batch_sampler=batches)
 
 
-def test_batches(data: TestClips, batch: int, workers: int) -> DataLoader:
+def evaluation_batches(data: EvaluationClips, batch: int, workers: int) -> DataLoader:
     """Yields (clips (B, T, 3, size, size) uint8, labels (B,) int64) in the order of `data`."""
     return _loader(data, workers, batch_size=batch)
 
