@@ -1,14 +1,17 @@
 """The two-layer perceptron of CLIP's blocks, with open_clip's parameter names."""
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class QuickGELU(nn.Module):
-    """x·σ(1.702 x): the approximation of GELU that OpenAI's CLIP was trained with."""
+    """x·σ(1.702 x): the approximation of GELU that OpenAI's CLIP was trained with.
+
+    Written with SiLU(y) = y·σ(y), which keeps one tensor for the backward pass instead of two.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(1.702 * x)
+        return F.silu(1.702 * x) / 1.702
 
 
 class MLP(nn.Module):
