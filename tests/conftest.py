@@ -36,5 +36,7 @@ def tiny_store(tmp_path_factory):
         ],
         columns=SPLITS.names,
     )
-    splits["held_out"] = (splits.split == "train") & splits["clip"].str[-2:].isin(["00", "01", "02"])
+    splits["held_out"] = (splits.split == "train") & splits["clip"].str[-2:].isin(
+        ["00", "01", "02"]
+    )
     return folder, splits

@@ -42,7 +42,7 @@ def runs(*hits, seeds=1):
             for seed in range(seeds)
             for i, (label, right) in enumerate(pairs)
         ],
-        columns="dataset run checkpoint fold seed clip label prediction".split(),
+        columns=["dataset", "run", "checkpoint", "fold", "seed", "clip", "label", "prediction"],
     )
 
 

@@ -94,9 +94,10 @@ def test_same_seed_same_bytes_and_it_learns(folder):
     run = settings(epochs=8)
     first = train(folder, "a", run)
     assert contents(first) == contents(train(folder, "b", run))
-    assert contents(first)["checkpoint.safetensors"] != contents(train(folder, "c", run, seed=1))[
-        "checkpoint.safetensors"
-    ]
+    assert (
+        contents(first)["checkpoint.safetensors"]
+        != contents(train(folder, "c", run, seed=1))["checkpoint.safetensors"]
+    )
     history = read_parquet(first / "history.parquet")
     assert history.epoch.tolist() == list(range(1, 9))
     assert history.loss.iloc[-1] < history.loss.iloc[0] / 2

@@ -59,7 +59,7 @@ def device_count() -> int:
 
 def nearest(name: str, known: Collection[str]) -> str:
     """ " — did you mean 'x'?", or the names there are."""
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"there is {', '.join(sorted(known))}"
 
 

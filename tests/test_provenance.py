@@ -1,0 +1,111 @@
+"""Code digests: what an edit changes and what it leaves alone."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from dfer import provenance
+from dfer.settings import ModelSettings, RunSettings, unused_modules
+
+SOURCE = '''
+"""A module."""
+
+import math
+
+
+def area(radius: float) -> float:
+    """Of a circle."""
+    return math.pi * radius**2
+'''
+
+
+@pytest.fixture
+def digest_of(tmp_path, monkeypatch):
+    """The stamp that a text has as the module `m` of a project of its own."""
+    monkeypatch.setattr(provenance, "SOURCE", tmp_path)
+
+    def digest(text):
+        (tmp_path / "m.py").write_text(textwrap.dedent(text))
+        provenance._tree.cache_clear()
+        provenance._file.cache_clear()
+        return provenance.stamp("m")
+
+    yield digest
+    provenance._tree.cache_clear()
+    provenance._file.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        SOURCE.replace('"""Of a circle."""', '"""Of a circle, in m²."""'),
+        SOURCE.replace('    """Of a circle."""\n', ""),
+        SOURCE.replace("import math", "# the library\nimport math\n\n"),
+        SOURCE.replace("math.pi * radius**2", "(\n        math.pi\n        * radius ** 2\n    )"),
+        SOURCE.replace('"""A module."""', ""),
+    ],
+)
+def test_comments_docstrings_and_format_are_no_change(digest_of, edited):
+    assert edited != SOURCE
+    assert digest_of(edited) == digest_of(SOURCE)
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        SOURCE.replace("radius**2", "radius**3"),
+        SOURCE.replace("import math", "import math as math"),
+        SOURCE.replace("radius: float", "radius: int"),
+        SOURCE + "\nTWO = 2\n",
+        SOURCE.replace('    """Of a circle."""\n', '    """Of a circle."""\n    "a value"\n'),
+    ],
+)
+def test_code_is_a_change(digest_of, edited):
+    assert digest_of(edited) != digest_of(SOURCE)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "manifest",
+        "align",
+        "extract",
+        "splits",
+        "text",
+        "train",
+        "evaluate",
+        "summary",
+        "tables",
+        "flops",
+        "proof",
+        "pretrain",
+    ],
+)
+def test_the_static_closure_covers_what_is_really_imported(stage):
+    """Import the stage in a fresh Python: every module of ours that is loaded must be stamped."""
+    program = (
+        f"import sys, dfer.{stage}; "
+        "print(*(n for n in sys.modules if n == 'dfer' or n.startswith('dfer.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) <= set(provenance.modules(f"dfer.{stage}"))
+
+
+def test_modules_follow_the_variant():
+    baseline = RunSettings(model=ModelSettings(interfit=False, aggregation="mean", blocks=0))
+    for settings, used in ((baseline, False), (RunSettings(), True)):
+        modules = provenance.modules("dfer.train", without=unused_modules(settings))
+        for name in ("interfit", "msta", "biehpro"):
+            assert (f"dfer.models.{name}" in modules) == used
+        assert "dfer.models.vit" in modules
+
+
+def test_tables_start_without_torch():
+    program = "import sys, dfer.tables, dfer.summary, dfer.manifest, dfer.splits; " + (
+        "sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'cv2', 'decord')))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
