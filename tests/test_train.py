@@ -1,5 +1,6 @@
 """Training: the schedule, determinism, resuming, checkpoint rules, what is trained at all."""
 
+import itertools
 import json
 import math
 import shutil
@@ -73,7 +74,7 @@ def test_learning_rate_by_hand():
     assert rates[-1] == pytest.approx(0.1)
     done = (29 - 10) / 39
     assert rates[29] == pytest.approx(0.1 + 0.9 * (1 + math.cos(math.pi * done)) / 2)
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
 
 
 def test_only_matrices_decay_and_only_new_modules_are_scaled():
