@@ -28,7 +28,7 @@ def check_config(config: dict[str, Any], schema: Path) -> None:
     faults = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
     lines = [line for fault in faults for line in _explain(fault)]
     if not lines:
-        lines = [*_unknown_names(config), *_unsound_settings(config)]
+        lines = list(_unsound_settings(config))
     if lines:
         raise UserError("the configuration does not hold:\n  " + "\n  ".join(lines))
 
@@ -86,19 +86,6 @@ def _explain(fault: ValidationError) -> Iterable[str]:
         yield f"{where}: no choice {fault.instance!r}; {nearest(str(fault.instance), choices)}"
     else:
         yield f"{where}: {fault.message}"
-
-
-def _unknown_names(config: dict[str, Any]) -> Iterable[str]:
-    """Variants and datasets that are referred to but not defined."""
-    for table, what in config.get("tables", {}).items():
-        for variant in what.get("variants", []):
-            if variant not in config["variants"]:
-                help_ = nearest(variant, config["variants"])
-                yield f"tables.{table}.variants: no variant {variant!r}; {help_}"
-        for dataset in what.get("datasets", []):
-            if dataset not in config["datasets"]:
-                help_ = nearest(dataset, config["datasets"])
-                yield f"tables.{table}.datasets: no dataset {dataset!r}; {help_}"
 
 
 def _unsound_settings(config: dict[str, Any]) -> Iterable[str]:

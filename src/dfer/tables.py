@@ -62,7 +62,7 @@ def numbers(
     table: int,
     reported: pd.DataFrame,
     summary: pd.DataFrame,
-    flops: pd.DataFrame,
+    flops: pd.DataFrame | None,
     datasets: dict[str, dict[str, Any]],
     runs: dict[str, dict[str, str]],
 ) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def numbers(
     Args:
         reported: rows of config/reported.csv, all columns as text.
         summary: rows of `dfer.summary`.
-        flops: rows of `dfer.flops`.
+        flops: rows of `dfer.flops`, for tables that print FLOPs.
         datasets: name → title, synthetic; those that are configured, in order.
         runs: dataset → variant → key of its settings.
     """
@@ -345,7 +345,7 @@ def parser() -> argparse.ArgumentParser:
     add("--table", type=int, required=True, choices=sorted(CAPTIONS))
     add("--reported", required=True, help="numbers that papers print, config/reported.csv")
     add("--summary", required=True, help="what was measured, as dfer.summary writes it")
-    add("--flops", required=True, help="as dfer.flops writes it")
+    add("--flops", help="as dfer.flops writes it, for tables that print them")
     add("--datasets", required=True, help="JSON: name → {title, synthetic}")
     add("--runs", required=True, help="JSON: dataset → variant → key of its settings")
     add("--out", required=True, help="path without ending: .parquet, .tex and .md are written")
@@ -359,7 +359,7 @@ def main(args: argparse.Namespace) -> None:
         args.table,
         reported,
         read_parquet(args.summary),
-        read_parquet(args.flops),
+        read_parquet(args.flops) if args.flops else None,
         json.loads(args.datasets),
         json.loads(args.runs),
     )

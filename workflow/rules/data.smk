@@ -71,16 +71,16 @@ checkpoint manifest:
         manifest="results/{dataset}/manifest.parquet",
         folds="results/{dataset}/folds.parquet",
         shards=directory("results/{dataset}/shards"),
+    log:
+        "results/logs/{dataset}/manifest.log",
     params:
+        **code("dfer.manifest", unused=other_readers),
         reader=lambda w: STORED[w.dataset]["reader"],
         root=lambda w: STORED[w.dataset]["root"],
         source=lambda w: STORED[w.dataset]["source"],
         classes=lambda w: json.dumps(STORED[w.dataset]["classes"]),
         shards=lambda w: STORED[w.dataset]["shards"],
         folds=lambda w: STORED[w.dataset]["folds"],
-        **code("dfer.manifest", unused=other_readers),
-    log:
-        "results/logs/{dataset}/manifest.log",
     shell:
         "python -m dfer.manifest --reader {params.reader} --root {params.root:q}"
         " --source {params.source} --classes {params.classes:q} --shards {params.shards}"
@@ -95,12 +95,12 @@ rule align:
     output:
         landmarks="results/{dataset}/landmarks/{shard}.parquet",
         rejects="results/{dataset}/landmarks/{shard}.rejects.parquet",
-    params:
-        root=lambda w: STORED[w.dataset]["root"],
-        landmarks=lambda w: json.dumps(STORED[w.dataset]["landmarks"]),
-        **code("dfer.align", unused=other_backends),
     log:
         "results/logs/{dataset}/align/{shard}.log",
+    params:
+        **code("dfer.align", unused=other_backends),
+        root=lambda w: STORED[w.dataset]["root"],
+        landmarks=lambda w: json.dumps(STORED[w.dataset]["landmarks"]),
     shell:
         "python -m dfer.align --clips {input.clips} --root {params.root:q}"
         " --landmarks {params.landmarks:q} --out {output.landmarks} --rejects {output.rejects}"
@@ -115,16 +115,16 @@ rule extract:
     output:
         store="results/{dataset}/store/{shard}.arrow",
         rejects="results/{dataset}/store/{shard}.rejects.parquet",
+    log:
+        "results/logs/{dataset}/extract/{shard}.log",
     params:
+        **code("dfer.extract"),
         root=lambda w: STORED[w.dataset]["root"],
         landmarks=lambda w, input: (
             f"--landmarks {input.landmarks} --align-rejects {input.align_rejects}"
             if "landmarks" in input.keys()
             else ""
         ),
-        **code("dfer.extract"),
-    log:
-        "results/logs/{dataset}/extract/{shard}.log",
     shell:
         "python -m dfer.extract --clips {input.clips} --root {params.root:q} {params.landmarks}"
         " --size 224 --out {output.store} --rejects {output.rejects} &> {log}"
@@ -136,10 +136,10 @@ rule rejects:
         all_rejects,
     output:
         "results/{dataset}/rejects.parquet",
-    params:
-        **code("dfer.splits"),
     log:
         "results/logs/{dataset}/rejects.log",
+    params:
+        **code("dfer.splits"),
     shell:
         "python -m dfer.splits rejects --rejects {input} --out {output} &> {log}"
 
@@ -152,11 +152,11 @@ rule splits:
         rejects="results/{dataset}/rejects.parquet",
     output:
         "results/{dataset}/splits.parquet",
-    params:
-        allowed=lambda w: STORED[w.dataset].get("allow_rejects", 0),
-        **code("dfer.splits"),
     log:
         "results/logs/{dataset}/splits.log",
+    params:
+        **code("dfer.splits"),
+        allowed=lambda w: STORED[w.dataset].get("allow_rejects", 0),
     shell:
         "python -m dfer.splits accept --manifest {input.manifest} --folds {input.folds}"
         " --rejects {input.rejects} --allow-rejects {params.allowed} --out {output} &> {log}"

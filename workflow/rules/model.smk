@@ -41,12 +41,12 @@ rule text:
         lambda w: clip_files(CLIPS[w.clip]),
     output:
         "results/{dataset}/text.{clip}.safetensors",
-    params:
-        clip=lambda w: json.dumps({"model": CLIPS[w.clip].model, "weights": CLIPS[w.clip].weights}),
-        words=lambda w: [f"'{word}'" for word in DATASETS[w.dataset]["classes"].values()],
-        **code("dfer.text"),
     log:
         "results/logs/{dataset}/text.{clip}.log",
+    params:
+        **code("dfer.text"),
+        clip=lambda w: json.dumps({"model": CLIPS[w.clip].model, "weights": CLIPS[w.clip].weights}),
+        words=lambda w: [f"'{word}'" for word in DATASETS[w.dataset]["classes"].values()],
     shell:
         "python -m dfer.text --clip {params.clip:q} --words {params.words} --out {output} &> {log}"
 
@@ -62,16 +62,16 @@ rule train:
         checkpoint=f"{RUN}/checkpoint.safetensors",
         history=f"{RUN}/history.parquet",
         record=f"{RUN}/run.json",
-    params:
-        store=lambda w, input: str(Path(input.store[0]).parent),
-        classes=lambda w: [f"'{label}'" for label in DATASETS[w.dataset]["classes"]],
-        settings=lambda w: settings(w).to_json(),
-        **code("dfer.train", unused=unused_by),
+    log:
+        f"results/logs/{RUN.removeprefix('results/')}/train.log",
     threads: 4 if GPUS else 1
     resources:
         gpu=1 if GPUS else 0,
-    log:
-        f"results/logs/{RUN.removeprefix('results/')}/train.log",
+    params:
+        **code("dfer.train", unused=unused_by),
+        store=lambda w, input: str(Path(input.store[0]).parent),
+        classes=lambda w: [f"'{label}'" for label in DATASETS[w.dataset]["classes"]],
+        settings=lambda w: settings(w).to_json(),
     shell:
         "python -m dfer.train --dataset {wildcards.dataset} --splits {input.splits}"
         " --fold {wildcards.fold} --store {params.store} --text {input.text} --classes {params.classes}"
@@ -90,14 +90,14 @@ rule evaluate:
     output:
         predictions=f"{RUN}/predictions.parquet",
         metrics=f"{RUN}/metrics.parquet",
-    params:
-        store=lambda w, input: str(Path(input.store[0]).parent),
-        **code("dfer.evaluate", unused=unused_by),
+    log:
+        f"results/logs/{RUN.removeprefix('results/')}/evaluate.log",
     threads: 4 if GPUS else 1
     resources:
         gpu=1 if GPUS else 0,
-    log:
-        f"results/logs/{RUN.removeprefix('results/')}/evaluate.log",
+    params:
+        **code("dfer.evaluate", unused=unused_by),
+        store=lambda w, input: str(Path(input.store[0]).parent),
     shell:
         "python -m dfer.evaluate --checkpoint {input.checkpoint} --splits {input.splits}"
         " --store {params.store} --threads {threads} --predictions {output.predictions}"

@@ -29,6 +29,11 @@ def predictions_of(wildcards):
     )
 
 
+def flops_of(wildcards):
+    """The FLOPs, for tables that print them."""
+    return [] if wildcards.table in ("1", "5") else "results/flops.parquet"
+
+
 def run_names(wildcards):
     """JSON: dataset → variant → key of its settings, for the rows of a table."""
     return json.dumps(
@@ -45,10 +50,10 @@ rule summary:
         predictions_of,
     output:
         "results/summary/table{table}.parquet",
-    params:
-        **code("dfer.summary"),
     log:
         "results/logs/summary/table{table}.log",
+    params:
+        **code("dfer.summary"),
     shell:
         "python -m dfer.summary --predictions {input} --out {output} &> {log}"
 
@@ -58,10 +63,10 @@ rule flops:
     output:
         parquet="results/flops.parquet",
         text="results/flops.txt",
-    params:
-        **code("dfer.flops"),
     log:
         "results/logs/flops.log",
+    params:
+        **code("dfer.flops"),
     shell:
         "python -m dfer.flops --out {output.parquet} 2> {log} | tee {output.text}"
 
@@ -71,22 +76,26 @@ rule table:
     input:
         reported=REPORTED,
         summary="results/summary/table{table}.parquet",
-        flops="results/flops.parquet",
+        flops=flops_of,
     output:
         multiext("results/table{table}", ".parquet", ".tex", ".md"),
-    params:
-        datasets=json.dumps(
-            {n: {"title": d["title"], "synthetic": d.get("synthetic", False)} for n, d in DATASETS.items()}
-        ),
-        runs=run_names,
-        out=lambda w, output: output[0].removesuffix(".parquet"),
-        **code("dfer.tables"),
     log:
         "results/logs/table{table}.log",
+    params:
+        **code("dfer.tables"),
+        datasets=json.dumps(
+            {
+                n: {"title": d["title"], "synthetic": d.get("synthetic", False)}
+                for n, d in DATASETS.items()
+            }
+        ),
+        runs=run_names,
+        flops=lambda w, input: f"--flops {input.flops}" if input.flops else "",
+        out=lambda w, output: output[0].removesuffix(".parquet"),
     shell:
         "python -m dfer.tables --table {wildcards.table} --reported {input.reported}"
-        " --summary {input.summary} --flops {input.flops} --datasets {params.datasets:q}"
-        " --runs {params.runs:q} --out {params.out} &> {log}"
+        " --summary {input.summary} {params.flops} --datasets {params.datasets:q} {params.runs:q}"
+        " --out {params.out} &> {log}"
 
 
 rule proof:
@@ -96,15 +105,9 @@ rule proof:
     output:
         pdf="results/proof/table{table}.pdf",
         png="results/proof/table{table}.png",
-    params:
-        **code("dfer.proof"),
     log:
         "results/logs/proof/table{table}.log",
+    params:
+        **code("dfer.proof"),
     shell:
         "python -m dfer.proof {input} --pdf {output.pdf} --png {output.png} &> {log}"
-
-
-rule table1:
-    """Table 1, and its views."""
-    input:
-        "results/table1.tex",
