@@ -116,10 +116,10 @@ class Frames:
             )
 
 
-def natural_key(name: str) -> list[Any]:
+def natural_key(name: str) -> tuple[list[int | str], str]:
     """Sort key under which numbers in names count as numbers: 2.jpg before 10.jpg."""
-    parts = re.split(r"(\d+)", name)
-    return [int(part) if i % 2 else part.lower() for i, part in enumerate(parts)] + [name]
+    parts = re.split(r"([0-9]+)", name)  # text and digits take turns
+    return [int(part) if i % 2 else part.lower() for i, part in enumerate(parts)], name
 
 
 def read_image(path: Path) -> np.ndarray:

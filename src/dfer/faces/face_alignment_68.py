@@ -4,13 +4,14 @@ The networks are the package's own, and so is all that happens before and after 
 how weights reach them: from given paths, else from torch's cache (`$TORCH_HOME/hub/checkpoints`),
 else downloaded into it; and never unpickled (`torch.load(weights_only=True)`).
 
-Of its detectors, blazeface looks only at the square in the middle of a frame, and scrfd and folder
-are not offered: the one needs another runtime, the other needs images as files.
+Its detectors sfd (the package's default), retinaface and blazeface are offered; blazeface looks
+only at the square in the middle of a frame. The others are not: they are no networks of torch
+(dlib, yunet, scrfd) or need frames as files (folder).
 """
 
 import pickle
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -23,12 +24,19 @@ from face_alignment.utils import load_file_from_url
 
 from dfer.files import UserError
 
+# Detector → key of its weights among the addresses in its module.
+_WEIGHTS = {
+    "sfd": "s3fd",
+    "retinaface": "retinaface_mobilenet0.25",
+    "blazeface": "blazeface_weights",
+}
+
 
 class FaceAlignment68:
     """Detector and landmark network.
 
     Args:
-        detector: "sfd", "blazeface", "retinaface", "yunet" or "dlib".
+        detector: "sfd", "retinaface" or "blazeface".
         weights: paths under "landmarks", "detector" and (blazeface only) "anchors"; those left out
             are taken from torch's cache or downloaded.
         device: "cpu", "cuda", or "auto": the GPU if there is one.
@@ -43,20 +51,12 @@ class FaceAlignment68:
             raise UserError("landmarks: device is cuda, but torch finds no GPU. Set it to auto.")
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                self._network = _FaceAlignment(
-                    weights_file("landmarks", weights, models_urls["2DFAN-4"]),
-                    device=device,
-                    face_detector=detector,
-                    face_detector_kwargs=detector_files(detector, weights),
-                )
-        except (RuntimeError, pickle.UnpicklingError, ValueError, EOFError) as error:
-            raise UserError(
-                f"landmarks: a weight file does not fit its network ({_first_line(error)}). "
-                f"Check the paths in `weights` ({dict(weights)}), or delete the file from "
-                f"{torch.hub.get_dir()} if it was downloaded, and run again."
-            ) from error
+        files = detector_files(detector, weights)
+        landmarks = weights_file("landmarks", weights, models_urls["2DFAN-4"])
+        with _fits(*files.values()):
+            self._network = _FaceAlignment(
+                landmarks, device=device, face_detector=detector, face_detector_kwargs=files
+            )
         torch.backends.cudnn.benchmark = False  # the package turns it on; runs would differ
 
     def detect(self, frame: np.ndarray) -> np.ndarray:
@@ -67,11 +67,11 @@ class FaceAlignment68:
 
         Returns:
             float64 (n, 5): x0, y0, x1, y1 in pixels, may reach outside the frame, and the
-            detector's score; NaN from "dlib", which gives none here.
+            detector's score, 0 … 1.
         """
         boxes = self._network.face_detector.detect_from_image(frame.copy())
-        rows = [[float(value) for value in box] for box in boxes if len(box)]
-        return np.array([[*row, np.nan][:5] for row in rows], np.float64).reshape(-1, 5)
+        rows = [box for box in boxes if len(box)]  # blazeface says "none" by one empty box
+        return np.array(rows, dtype=np.float64).reshape(-1, 5)
 
     def landmarks(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
         """Place 68 points in the order of the 300-W annotation.
@@ -97,21 +97,16 @@ class _FaceAlignment(FaceAlignment):
         self, network_name: str, network_size: int, device: str, dtype: torch.dtype
     ) -> torch.nn.Module:
         network = FAN(network_size)
-        state = torch.load(self._landmark_weights, map_location="cpu", weights_only=True)
-        network.load_state_dict(state)
+        with _fits(self._landmark_weights):
+            state = torch.load(self._landmark_weights, map_location="cpu", weights_only=True)
+            network.load_state_dict(state)
         return network.to(device, dtype=dtype).eval()
 
 
 def detector_files(detector: str, weights: Mapping[str, str]) -> dict[str, str]:
     """The detector's weight files as arguments of the package's class."""
-    if detector == "dlib":
-        return {}
     module = import_module(f"face_alignment.detection.{detector}.{detector}_detector")
-    if detector == "yunet":
-        url = module.model_url
-    else:
-        key = {"sfd": "s3fd", "retinaface": "retinaface_mobilenet0.25"}
-        url = module.models_urls[key.get(detector, f"{detector}_weights")]
+    url = module.models_urls[_WEIGHTS[detector]]
     files = {"path_to_detector": weights_file("detector", weights, url)}
     if detector == "blazeface":
         url = module.models_urls["blazeface_anchors"]
@@ -142,5 +137,14 @@ def weights_file(key: str, weights: Mapping[str, str], url: str) -> str:
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error) else type(error).__name__
+@contextmanager
+def _fits(*files: str) -> Iterator[None]:
+    """Turn the errors of loading weights into one that names the files."""
+    try:
+        yield
+    except (RuntimeError, pickle.UnpicklingError, ValueError, KeyError, EOFError) as error:
+        raise UserError(
+            f"landmarks: {' and '.join(files)} does not hold the weights of this network "
+            f"({type(error).__name__}). Name the right file in the landmark settings' `weights`; "
+            "if it was downloaded, delete it and run again."
+        ) from error

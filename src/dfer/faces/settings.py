@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from dfer.files import UserError
 
-DETECTORS = ("sfd", "blazeface", "retinaface", "yunet", "dlib")
+DETECTORS = ("sfd", "retinaface", "blazeface")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -100,8 +100,7 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
 
 
 def _check_weights(detector: str, weights: Any) -> None:
-    keys = ["landmarks"] + ["detector"] * (detector != "dlib")
-    keys += ["anchors"] * (detector == "blazeface")
+    keys = ["landmarks", "detector"] + ["anchors"] * (detector == "blazeface")
     good = isinstance(weights, dict) and all(isinstance(path, str) for path in weights.values())
     if not good or set(weights) - set(keys):
         raise UserError(

@@ -37,8 +37,9 @@ def anchors(points: np.ndarray) -> np.ndarray:
 def fit(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The similarity transform that maps `source` to `target` with the least squared error.
 
-    Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
-    TPAMI 1991, eq. 34–43, in two dimensions; never a reflection.
+    Points as complex numbers: turn and scale are one factor w, and the w that minimises
+    Σ |w z − z'|² over centred points is Σ z̄ z' / Σ |z|². In two dimensions this is the solution of
+    Umeyama (TPAMI 1991) without reflections.
 
     Args:
         source, target: (n, 2), n ≥ 2, source points not all equal.
@@ -47,14 +48,11 @@ def fit(source: np.ndarray, target: np.ndarray) -> np.ndarray:
         float64 (2, 3), the matrix [sR | t].
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
-    centre_s, centre_t = source.mean(0), target.mean(0)
-    s, t = source - centre_s, target - centre_t
-    u, d, vt = np.linalg.svd(t.T @ s / len(s))
-    sign = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = (u * sign) @ vt
-    scale = (d * sign).sum() / (s**2).sum(1).mean()
-    matrix = scale * rotation
-    return np.column_stack([matrix, centre_t - matrix @ centre_s])
+    z, z_target = (points @ np.array([1, 1j]) for points in (source, target))
+    centred = z - z.mean()
+    w = np.vdot(centred, z_target - z_target.mean()) / np.vdot(centred, centred)
+    t = z_target.mean() - w * z.mean()
+    return np.array([[w.real, -w.imag, t.real], [w.imag, w.real, t.imag]])
 
 
 def face_transform(points: np.ndarray, size: int) -> np.ndarray:
