@@ -6,6 +6,7 @@ refused with the name of a configuration that fits.
 """
 
 import json
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -156,7 +157,9 @@ def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], bool]:
         if path.suffix == ".safetensors":
             state = load_file(path)
         elif _is_torchscript(path):
-            state = dict(torch.jit.load(path, map_location="cpu").state_dict())
+            with warnings.catch_warnings(action="ignore", category=FutureWarning):
+                archive = torch.jit.load(path, map_location="cpu")  # deprecated; they are such
+            state = dict(archive.state_dict())
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
             state = state.get("state_dict", state)

@@ -32,5 +32,5 @@ class InterFIT(nn.Module):
         # The recurrence stays in float32: T small products gain nothing from bfloat16 (and lose
         # 16 % of a training step on a CPU), while rounding would add up over the frames.
         with torch.autocast(i.device.type, enabled=False):
-            g, _ = self.lstm(i.float())
+            g, _ = self.lstm(i.to(self.token.weight.dtype))
         return i + self.attn(self.norm(self.fuse(g)))

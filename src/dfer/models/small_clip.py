@@ -5,16 +5,15 @@ import torch
 
 from dfer.models.clip import load_clip
 
-TEXT_GAIN = 8  # of the text tower's query, key and value projections; twice that on its output
-
 
 def new_clip(config: str, seed: int) -> open_clip.CLIP:
     """A CLIP of the JSON configuration `config`, its weights drawn from `seed` alone.
 
-    A text tower as open_clip draws it maps all short texts to almost the same point (the residual
-    of the end token drowns what attention brings from the words), so a frozen one would give every
-    class the same feature. Louder attention (`TEXT_GAIN`) lets the words through: they end up as
-    distinct, though meaningless, directions.
+    Its text tower is meant to stay as drawn. As open_clip draws it, the start and end tokens and
+    the positions, which all texts share, make short texts alike: the largest cosine between 7
+    class words is 0.76–0.93 over 8 seeds. Here these are zero, so that only the words reach the
+    end token, and the range is 0.45–0.72: directions that are distinct, though they mean nothing.
+    A text is a bag of words to this tower.
 
     The caller's random state is left as it was.
     """
@@ -22,7 +21,6 @@ def new_clip(config: str, seed: int) -> open_clip.CLIP:
         torch.manual_seed(seed)
         clip = load_clip(config, weights=None)
     with torch.no_grad():
-        for block in clip.transformer.resblocks:
-            block.attn.in_proj_weight.mul_(TEXT_GAIN)
-            block.attn.out_proj.weight.mul_(2 * TEXT_GAIN)
+        clip.positional_embedding.zero_()
+        clip.token_embedding.weight[-2:].zero_()  # start and end are the last of CLIP's vocabulary
     return clip
