@@ -20,6 +20,7 @@ from releases import (
 )
 
 from dfer.datasets import dfew, ferv39k, mafw, table
+from dfer.datasets.media import count_images
 from dfer.datasets.official import load_facts
 from dfer.datasets.release import Folders, Release
 from dfer.files import UserError
@@ -457,6 +458,20 @@ def test_full_size(memory_root, dataset):
     assert any(f"{left} clips on disk" in note for note in release.notes) == (left > 0)
     assert seconds < 5
     assert peak < 100e6
+
+
+def test_full_size_image_counts(memory_root):
+    """120,000 images are counted by one scan a folder."""
+    lists = random_lists("dfew")
+    image = write_jpeg(memory_root / "one.jpg")
+    fill(memory_root / "Clip/clip_224x224", clips_of(lists), [f"{i}.jpg" for i in range(10)], image)
+    write_dfew_lists(memory_root, lists)
+    release = dfew.read(memory_root, "crops")
+    start = time.perf_counter()
+    counts = count_images(memory_root, release.clips)
+    seconds = time.perf_counter() - start
+    assert counts == dict.fromkeys(clips_of(lists), 10)
+    assert seconds < 5
 
 
 def test_a_folder_is_listed_once(small_dfew, monkeypatch):

@@ -150,8 +150,8 @@ def check_frames(
                 "wrong",
                 "frame counts",
                 f"Not as many frames as there should be (in brackets): {'; '.join(wrong)}.",
-                "Fewer: an archive was not unpacked to its end, or frames were thinned out. More: "
-                "frames were extracted at another rate. Unpack the release anew.",
+                "Fewer: an archive was not unpacked to its end, frames were thinned out, or those "
+                "without a face were dropped. More: another frame rate. Unpack the release anew.",
             )
         )
     return findings
@@ -171,7 +171,7 @@ def check_looks(looks: Iterable[Look], source: str, counts: dict[str, int]) -> l
         clips, frames = clips + 1, frames + seen.frames
         encoded, size = encoded + seen.encoded, size + seen.bytes
         if seen.error:
-            broken.append(f"{seen.clip} ({seen.error.rstrip('.')})")
+            broken.append(f"{seen.clip} ({seen.error.removeprefix(seen.clip).strip(' :.')})")
         elif seen.lost:
             damaged.append(f"{seen.clip}: {seen.lost} of {seen.frames + seen.lost} frames")
         if seen.scrambled:
@@ -360,7 +360,7 @@ def inspect(
     findings = check_structure(release, facts)
     if facts:
         findings += compare_lists(release, facts)
-    present = release.clips[~release.clips["clip"].isin(release.missing)]
+    present = release.clips[~release.clips["clip"].isin(release.missing)].sort_values("clip")
     counts = dict.fromkeys(present["clip"], 0) | count_images(root, present)
     looks = list(look_at(root, present if looked is None else sample(present, looked), workers))
     if looked is None:

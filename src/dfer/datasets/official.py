@@ -72,24 +72,19 @@ def _difference(
             "labels that changed places.",
             "Copy the list from the release; results on it compare with no published ones.",
         )
-    if sorted(here) == sorted(there):
-        moved = ", ".join(
-            f"{label} {count} ({expected})"
-            for label, count, expected in zip(classes, here, there, strict=True)
-            if count != expected
-        )
-        return Finding(
-            "wrong",
-            "class order",
-            f"{name}: the official counts, but under other classes: {moved} (official in "
-            "brackets). The labels were written in another order of the classes.",
-            "Copy the release's own list: codebases number the classes in different orders.",
-        )
     differences = ", ".join(
         f"{label} {count} ({expected})"
         for label, count, expected in zip(classes, here, there, strict=True)
         if count != expected
     )
+    if sorted(here) == sorted(there):
+        return Finding(
+            "wrong",
+            "class order",
+            f"{name}: the official counts (in brackets), but under other classes: {differences}. "
+            "The labels were written in another order of the classes.",
+            "Copy the release's own list: codebases number the classes in different orders.",
+        )
     return Finding(
         "wrong",
         "counts",
