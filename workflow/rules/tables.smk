@@ -94,7 +94,7 @@ rule table:
         out=lambda w, output: output[0].removesuffix(".parquet"),
     shell:
         "python -m dfer.tables --table {wildcards.table} --reported {input.reported}"
-        " --summary {input.summary} {params.flops} --datasets {params.datasets:q} {params.runs:q}"
+        " --summary {input.summary} {params.flops} --datasets {params.datasets:q} --runs {params.runs:q}"
         " --out {params.out} &> {log}"
 
 

@@ -1,0 +1,122 @@
+"""A fresh copy of this checkout with a small release of real videos, to run Snakemake in."""
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import yaml
+from skimage import data
+
+ROOT = Path(__file__).parents[1]
+CLASSES = {"happy": "happiness", "sad": "sadness", "fear": "fear"}
+CONFIG = {
+    "datasets": {
+        "mine": {
+            "title": "Mine",
+            "synthetic": True,
+            "reader": "csv",
+            "root": "release",
+            "source": "video",
+            "shards": 2,
+            "folds": [1, 2],
+            "classes": CLASSES,
+            "landmarks": {"backend": "dlib", "every": 4},
+        }
+    },
+    "variants": {
+        "baseline": {"model": {"interfit": False, "aggregation": "mean", "blocks": 0}},
+        "full": {},
+    },
+    "seeds": [0],
+    "clip": {"model": "config/clip/tiny.json", "weights": None},
+    "model": {"blocks": 1},
+    "train": {"epochs": 2, "batch": 8, "lr": 1e-3, "min_lr": 1e-5, "warmup_epochs": 1},
+}
+
+
+class Checkout:
+    """The copy: run Snakemake in it, edit files, ask what would rerun."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        command = ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z"]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file() and not name.startswith("tests/"):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        self.configure(CONFIG)
+
+    def configure(self, config: dict) -> None:
+        """Write `config` as the copy's default configuration."""
+        text = yaml.safe_dump(config, sort_keys=False)
+        (self.folder / "config/config.yaml").write_text(text)
+
+    def snakemake(self, *words: str, check: bool = True) -> subprocess.CompletedProcess:
+        """Run Snakemake in the copy, on its own code, and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", *words],
+            cwd=self.folder,
+            env={**__import__("os").environ, "PYTHONPATH": str(self.folder / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"snakemake {words}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def jobs(self, *targets: str) -> dict[str, str]:
+        """What a dry run would do: "rule value value …" of each job → its reason."""
+        text = self.snakemake("-n", *targets).stdout + self.snakemake("-n", *targets).stderr
+        found = {}
+        for block in re.split(r"\n(?=(?:local)?(?:rule|checkpoint) \w+:\n)", text)[1:]:
+            name = re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", block)[1]
+            values = re.search(r"^ +wildcards: (.*)$", block, re.M)
+            reason = re.search(r"^ +reason: (.*)$", block, re.M)
+            words = [part.partition("=")[2] for part in values[1].split(", ")] if values else []
+            found[" ".join([name, *words])] = reason[1] if reason else ""
+        return found
+
+
+def make_release(root: Path, clips: int = 24, frames: int = 8) -> None:
+    """A release of the `csv` layout: a photographed face in motion, its tint the class."""
+    photo = data.astronaut()[0:240, 110:350]
+    tints = np.array([(1.2, 0.8, 0.8), (0.8, 1.2, 0.8), (0.8, 0.8, 1.2)])
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(clips):
+        name, label = f"c{number:02d}", list(CLASSES)[number % 3]
+        write_video(
+            root / f"videos/{name}.mp4",
+            [
+                np.clip(moved * tints[number % 3], 0, 255).astype(np.uint8)
+                for moved in (_shift(photo, rng.uniform(-4, 4, 2)) for _ in range(frames))
+            ],
+        )
+        rows.append((name, f"videos/{name}.mp4", label, number // 3 % 2 + 1))
+    with (root / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("clip", "path", "label", "fold"), *rows])
+
+
+def write_video(path: Path, frames: list[np.ndarray]) -> None:
+    """An H.264 file of RGB frames."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=25, options={"crf": "18"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt, stream.thread_count = "yuv420p", 1
+        for frame in frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        file.mux(stream.encode())
+
+
+def _shift(image: np.ndarray, by: np.ndarray) -> np.ndarray:
+    matrix = np.float32([[1, 0, by[0]], [0, 1, by[1]]])
+    return cv2.warpAffine(image, matrix, image.shape[1::-1], borderMode=cv2.BORDER_REFLECT)

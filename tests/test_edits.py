@@ -1,0 +1,225 @@
+"""An edit reruns exactly what depends on it: Snakemake's own decisions on a completed tree."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from checkout import CONFIG, Checkout, make_release
+
+ROOT = Path(__file__).parents[1]
+TARGETS = ("results/table1.tex", "results/table2.tex")
+
+# What an edit of a module reruns by itself; all that follows is `DOWNSTREAM`.
+TRAINING = {"train baseline", "train full", "evaluate baseline", "evaluate full"}
+MODEL = TRAINING | {"flops"}
+STORE = {"align", "extract", *TRAINING}
+DIRECT = {
+    "dfer.align": {"align"},
+    "dfer.clips.augment": TRAINING,
+    "dfer.clips.loader": TRAINING,
+    "dfer.clips.sampling": TRAINING,
+    "dfer.clips.shard": {"align", "extract"},
+    "dfer.clips.store": {"extract", *TRAINING},
+    "dfer.clips.video": {"align", "extract"},
+    "dfer.datasets.release": {"manifest"},
+    "dfer.datasets.table": {"manifest"},
+    "dfer.datasets.dfew": set(),
+    "dfer.datasets.ferv39k": set(),
+    "dfer.datasets.mafw": set(),
+    "dfer.datasets.findings": set(),
+    "dfer.datasets.media": set(),
+    "dfer.datasets.official": set(),
+    "dfer.evaluate": {"evaluate baseline", "evaluate full"},
+    "dfer.extract": {"extract"},
+    "dfer.faces.dlib_68": {"align"},
+    "dfer.faces.face_alignment_68": set(),
+    "dfer.faces.settings": {"align"},
+    "dfer.faces.similarity": {"extract"},
+    "dfer.faces.track": {"align"},
+    "dfer.flops": {"flops"},
+    "dfer.inference": TRAINING,
+    "dfer.manifest": {"manifest"},
+    "dfer.metrics": TRAINING,
+    "dfer.models.attention": MODEL | {"text"},
+    "dfer.models.biehpro": {"train full", "evaluate full", "flops"},
+    "dfer.models.checkpoint": TRAINING,
+    "dfer.models.clip": MODEL | {"text"},
+    "dfer.models.interfit": {"train full", "evaluate full", "flops"},
+    "dfer.models.mlp": MODEL | {"text"},
+    "dfer.models.msta": {"train full", "evaluate full", "flops"},
+    "dfer.models.recogniser": MODEL,
+    "dfer.models.small_clip": set(),
+    "dfer.models.vit": MODEL | {"text"},
+    "dfer.pretrain": set(),
+    "dfer.proof": set(),
+    "dfer.provenance": {"train baseline", "train full"},
+    "dfer.configuration": set(),
+    "dfer.check_data": set(),
+    "dfer.settings": MODEL | {"text"},
+    "dfer.splits": {"rejects", "splits"},
+    "dfer.summary": {"summary"},
+    "dfer.tables": {"table"},
+    "dfer.text": {"text", "train baseline", "train full"},
+    "dfer.train": {"train baseline", "train full"},
+}
+DIRECT["dfer.files"] = {job for jobs in DIRECT.values() for job in jobs}
+
+AFTER = {
+    "manifest": {"splits"},
+    "align": {"extract", "rejects"},
+    "extract": {"rejects", "train baseline", "train full", "evaluate baseline", "evaluate full"},
+    "rejects": {"splits"},
+    "splits": {"train baseline", "train full", "evaluate baseline", "evaluate full"},
+    "text": {"train baseline", "train full"},
+    "train baseline": {"evaluate baseline"},
+    "train full": {"evaluate full"},
+    "evaluate baseline": {"summary"},
+    "evaluate full": {"summary"},
+    "summary": {"table"},
+    "flops": {"table"},
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A checkout whose targets are complete."""
+    tree = Checkout(tmp_path_factory.mktemp("checkout"))
+    make_release(tree.folder / "release")
+    tree.snakemake(*TARGETS)
+    assert tree.jobs(*TARGETS) == {}
+    return tree
+
+
+def names(jobs):
+    """Kinds of jobs, the runs' settings replaced by their variant's name."""
+    kinds = set()
+    for job in jobs:
+        rule, *values = job.split()
+        if rule in ("train", "evaluate"):
+            rule += " full" if "interfit" in values[1] else " baseline"
+        kinds.add(rule)
+    return kinds
+
+
+def closure(direct):
+    """`direct` and all that follows from it."""
+    reached, todo = set(), list(direct)
+    while todo:
+        job = todo.pop()
+        if job not in reached:
+            reached.add(job)
+            todo += AFTER.get(job, ())
+    return reached
+
+
+@pytest.fixture
+def edit(tree):
+    """Change a file of the tree; it is put back afterwards."""
+    saved = {}
+
+    def change(name, function):
+        path = tree.folder / name
+        saved.setdefault(path, (path.read_bytes(), path.stat()))
+        path.write_text(function(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    yield change
+    for path, (content, stat) in saved.items():
+        path.write_bytes(content)
+        __import__("os").utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def modules():
+    files = sorted((ROOT / "src/dfer").rglob("*.py"))
+    names = [".".join(file.relative_to(ROOT / "src").with_suffix("").parts) for file in files]
+    return [n for n in names if not n.endswith("__init__") and not n.startswith("dfer.demo.")]
+
+
+def test_the_table_of_edits_has_every_module():
+    assert set(modules()) == set(DIRECT)
+
+
+@pytest.mark.parametrize("module", sorted(DIRECT))
+def test_a_module_reruns_exactly_what_depends_on_it(tree, edit, module):
+    edit(f"src/{module.replace('.', '/')}.py", lambda text: text + "\nEDITED = True\n")
+    jobs = tree.jobs(*TARGETS)
+    assert names(jobs) == closure(DIRECT[module])
+    for job, reason in jobs.items():
+        if names([job]) & DIRECT[module] and "Params have changed" in reason:
+            assert f"now: '{module}@" in reason
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda text: text + "\n# a comment\n",
+        lambda text: text.replace('"""', '"""Of note: ', 1),
+        lambda text: text.replace("\n\n\n", "\n\n\n\n\n"),
+        lambda text: text,
+    ],
+    ids=["comment", "docstring", "format", "touch"],
+)
+@pytest.mark.parametrize("module", ["models/msta", "train", "tables", "clips/store"])
+def test_no_change_of_meaning_reruns_nothing(tree, edit, module, function):
+    edit(f"src/dfer/{module}.py", function)
+    assert tree.jobs(*TARGETS) == {}
+
+
+def test_an_edit_that_is_undone_reruns_nothing(tree, edit):
+    edit("src/dfer/models/msta.py", lambda text: text + "\nEDITED = True\n")
+    assert tree.jobs(*TARGETS)
+    edit("src/dfer/models/msta.py", lambda text: text.replace("\nEDITED = True\n", ""))
+    assert tree.jobs(*TARGETS) == {}
+
+
+@pytest.fixture
+def configure(tree):
+    yield lambda **changes: tree.configure(CONFIG | changes)
+    tree.configure(CONFIG)
+
+
+def test_a_variants_learning_rate_retrains_that_variant(tree, configure):
+    full = {"full": {"train": {"lr": 2e-3}}}
+    configure(variants=CONFIG["variants"] | full)
+    assert names(tree.jobs(*TARGETS)) == closure({"train full"})
+
+
+def test_a_further_seed_trains_only_that_seed(tree, configure):
+    configure(seeds=[0, 1])
+    jobs = tree.jobs(*TARGETS)
+    trained = [job.split() for job in jobs if job.startswith("train")]
+    assert sorted(words[-1] for words in trained) == ["1"] * 4
+    assert names(jobs) == closure({"train baseline", "train full"})
+
+
+def test_a_further_variant_trains_only_that_variant(tree, configure):
+    configure(variants=CONFIG["variants"] | {"interfit_msta": {"model": {"blocks": 0}}})
+    jobs = tree.jobs(*TARGETS)
+    trained = {job.split()[2] for job in jobs if job.startswith("train")}
+    assert len(trained) == 1 and trained.pop().startswith("interfit+msta.")
+
+
+def test_two_variants_of_equal_settings_are_one_run(tree, configure):
+    configure(variants=CONFIG["variants"] | {"m1": {"model": {"blocks": 1}}})
+    jobs = tree.jobs(*TARGETS, "results/table4.tex")
+    assert names(jobs) == {"summary", "table"}
+
+
+def test_a_title_changes_tables_only(tree, configure):
+    mine = CONFIG["datasets"]["mine"] | {"title": "Mine, renamed"}
+    configure(datasets={"mine": mine})
+    assert names(tree.jobs(*TARGETS)) == {"table"}
+
+
+@pytest.mark.slow
+def test_a_further_clip_touches_one_shard(tree, tmp_path):
+    """Run for real: only one shard is aligned and extracted, and then all runs train again."""
+    labels = tree.folder / "release/labels.csv"
+    before = labels.read_text()
+    shutil.copy(
+        tree.folder / "release/videos/c00.mp4", tree.folder / "release/videos/further.mp4"
+    )
+    labels.write_text(before + "further,videos/further.mp4,happy,1\n")
+    done = tree.snakemake(*TARGETS, "--forcerun", "manifest")
+    ran = done.stdout + done.stderr
+    assert ran.count("rule align:") == 1 and ran.count("rule extract:") == 1
+    assert ran.count("rule train:") == 4
