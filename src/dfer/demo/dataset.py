@@ -1,0 +1,57 @@
+"""What the demo consists of: its people, classes, takes and folds. Cheap; nothing is rendered."""
+
+from dataclasses import dataclass
+
+CLASSES = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")
+
+# Clips of each class and person: about DFEW's imbalance.
+TAKES = {"happy": 3, "sad": 3, "neutral": 3, "angry": 2, "surprise": 2, "disgust": 1, "fear": 2}
+
+# Kinds of release: people of one kind are never people of the other (the kind seeds them).
+KINDS = {"clips": 0, "stills": 1}
+PREFIX = {"clips": "s", "stills": "t"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip of a release: a video, or (kind "stills") a folder of images.
+
+    Attributes:
+        clip: id, unique in the release, such as "s03-happy-1".
+        path: relative to the release's root.
+        fold: the cross-validation fold, from 1 on, whose test set holds the clip.
+        take: number of the clip among those of its person and class, from 1 on.
+    """
+
+    clip: str
+    path: str
+    label: str
+    subject: str
+    fold: int
+    identity: int
+    take: int
+
+
+def subject_name(kind: str, identity: int) -> str:
+    """`s03` for person 3 of the clips, `t03` for person 3 of the stills."""
+    return f"{PREFIX[kind]}{identity:02d}"
+
+
+def clips_of(kind: str, identity: int, takes: dict[str, int], folds: int) -> list[Clip]:
+    """All clips of one person, in the order of `CLASSES`.
+
+    Args:
+        takes: number of clips a class; of kind "stills" a class has one folder of that many images.
+        folds: fold of a person = identity mod folds + 1, so no person is in two folds.
+    """
+    subject = subject_name(kind, identity)
+    clips = []
+    for label in (label for label in CLASSES if takes.get(label)):
+        for take in range(1, takes[label] + 1 if kind == "clips" else 2):
+            if kind == "clips":
+                name, suffix = f"{subject}-{label}-{take}", ".mp4"
+            else:
+                name, suffix = f"{subject}-{label}", ""
+            path = f"{kind}/{subject}/{name}{suffix}"
+            clips.append(Clip(name, path, label, subject, identity % folds + 1, identity, take))
+    return clips

@@ -1,0 +1,227 @@
+"""Frames of a person: pose the mesh, draw it, shade it, and put it before the background."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dfer.demo import hair as hair_styles
+from dfer.demo.expressions import Weights
+from dfer.demo.face_model import FaceModel, Part
+from dfer.demo.identities import Identity
+from dfer.demo.paint import Atlas, folding, paint
+from dfer.demo.raster import FAR, add_sparse, rasterise, vertex_normals
+from dfer.demo.scene import Pose, Scene
+from dfer.demo.shading import Light, Moment, Surface, shade
+
+SUPERSAMPLING = 1.5  # drawn pixels a pixel, each way
+CAMERA = 12.0  # distance from the face, dm
+AIM = np.array((0.0, -0.22, 0.0), np.float32)  # the point of the head at the frame's centre
+PIVOT = np.array((0.0, -1.1, -0.85), np.float32)  # the head turns about it
+NECK = (-1.95, -1.1)  # the neck bends between these heights
+SHOULDERS_FOLLOW = 0.2  # how much of the head's turning
+
+
+@dataclass(frozen=True)
+class Head:
+    """A person ready to be drawn: rest geometry and textures (see `Surface`)."""
+
+    rest: np.ndarray  # (n, 3) float32, hair last
+    tangents: np.ndarray  # (n, 3) float32, along strands; 0 elsewhere
+    follows: np.ndarray  # (n, 1) float32: 1 turns with the head, 0 stays with the shoulders
+    surface: Surface
+    hair_cover: np.ndarray
+    lash_cover: np.ndarray
+    width: float  # of the face, dm
+    age: float
+
+
+def build_head(model: FaceModel, atlas: Atlas, who: Identity) -> Head:
+    """Put a person's bones, skin, hair and garment together."""
+    body = len(model.vertices)
+    rest, triangles, parts = who.vertices.copy(), model.triangles, model.parts
+    cloth = np.unique(triangles[parts == Part.CLOTH])
+    normals = np.empty_like(rest)
+    vertex_normals(rest, triangles, normals)
+    rest[cloth] += 0.05 * normals[cloth]
+    uv = atlas.uv.copy()
+    uv[cloth] = _neckline(who, rest[cloth])
+    lashes = np.unique(triangles[parts == Part.LASH])
+    uv[lashes] = _lash_uv(model, lashes)
+    masks = np.stack([model.masks[name] for name in ("lips", "inside-mouth", "eyelids")], axis=1)
+    tangents = np.zeros_like(rest)
+    hair_cover = hair_shade = np.zeros((1, 1), np.uint8)
+    place = model.vertices
+    hair = hair_styles.grow(who, triangles[parts == Part.SKIN])
+    if hair is not None:
+        rest = np.concatenate([rest, hair.vertices])
+        tangents = np.concatenate([tangents, hair.tangents])
+        uv = np.concatenate([uv, hair.uv])
+        triangles = np.concatenate([triangles, hair.triangles + np.int32(body)])
+        parts = np.concatenate([parts, np.full(len(hair.triangles), Part.HAIR, np.int32)])
+        masks = np.concatenate([masks, np.zeros((len(hair.vertices), 3), np.float32)])
+        place = np.concatenate([place, hair.vertices])
+        hair_cover, hair_shade = hair.cover, hair.shade
+    low, high = NECK
+    bend = np.clip((rest[:, 1:2] - low) / (high - low), 0, 1)
+    red = np.array((0.80, 0.50, 0.52)) if who.sex == "female" else np.array((0.80, 0.60, 0.60))
+    surface = Surface(
+        triangles=np.ascontiguousarray(triangles),
+        parts=parts,
+        place=np.ascontiguousarray(place),
+        uv=np.ascontiguousarray(uv, np.float32),
+        masks=np.ascontiguousarray(masks, np.float32),
+        skin=paint(atlas, who),
+        folds=atlas.folds,
+        hair_shade=hair_shade,
+        eyes=who.eyes.astype(np.float64),
+        hair=linear(who.hair),
+        iris=linear(who.iris),
+        lips=linear(who.skin * red),
+        garment=linear(who.garment),
+    )
+    return Head(
+        rest=np.ascontiguousarray(rest, np.float32),
+        tangents=np.ascontiguousarray(tangents, np.float32),
+        follows=(bend * bend * (3 - 2 * bend)).astype(np.float32),
+        surface=surface,
+        hair_cover=hair_cover,
+        lash_cover=_lash_cover(),
+        width=_face_width(model, who),
+        age=who.age,
+    )
+
+
+def linear(colour: np.ndarray) -> np.ndarray:
+    """Linear 0…1 of sRGB 0…255, with a gamma of 2."""
+    return np.clip(np.asarray(colour, np.float64) / 255, 0, 1) ** 2
+
+
+def _neckline(who: Identity, points: np.ndarray) -> np.ndarray:
+    """How far (dm) points of the garment lie below its neckline, as the first of two columns."""
+    low, slope = who.neckline
+    edge = low + slope * np.minimum(np.abs(points[:, 0]), 0.7)
+    edge += 0.3 * np.clip((-0.6 - points[:, 2]) / 0.5, 0, 1)
+    return np.stack([edge - points[:, 1], np.zeros(len(points))], axis=1)
+
+
+def _lash_uv(model: FaceModel, lashes: np.ndarray) -> np.ndarray:
+    """Along the lid, and from root (0) to tip (1), both 0…1."""
+    lids = model.vertices[model.masks["eyelids"] > 0.3]
+    points = model.vertices[lashes]
+    away = np.linalg.norm(points[:, None] - lids[None], axis=-1).min(axis=1)
+    return np.stack([(np.abs(points[:, 0]) - 0.1) / 0.5, np.clip(away / 0.06, 0, 1)], axis=1)
+
+
+def _lash_cover() -> np.ndarray:
+    """Lashes as tapering strokes, denser at their roots: (16, 256) uint8."""
+    tip = np.linspace(0, 1, 16)[:, None]
+    across = np.abs((np.arange(256)[None] / 256 * 34) % 1 - 0.5)
+    return np.where(across < 0.5 - 0.48 * tip, 255, 0).astype(np.uint8)
+
+
+def _face_width(model: FaceModel, who: Identity) -> float:
+    """Width (dm) between the cheeks at the height of the nose, in front of the ears."""
+    place = model.vertices
+    cheeks = (np.abs(place[:, 1] + 0.25) < 0.15) & (place[:, 2] > -0.55) & (place[:, 2] < 0.3)
+    return float(np.ptp(who.vertices[cheeks, 0]))
+
+
+class Renderer:
+    """Draws heads into square frames of `size` pixels. Keeps its buffers, not its past."""
+
+    def __init__(self, model: FaceModel, size: int) -> None:
+        self.model = model
+        self.size = size
+        self.drawn = round(size * SUPERSAMPLING)
+        shape = (self.drawn, self.drawn)
+        self.depth = np.empty(shape, np.float32)
+        self.owner = np.empty(shape, np.int32)
+        self.weights = np.empty((*shape, 2), np.float32)
+
+    def frame(
+        self, head: Head, weights: Weights, pose: Pose, scene: Scene, rng: np.random.Generator
+    ) -> np.ndarray:
+        """One frame, (size, size, 3) uint8 RGB; `rng` makes the sensor's noise."""
+        still = head.rest.copy()
+        for unit, weight in weights.items():
+            if weight:
+                target = self.model.units[unit]
+                add_sparse(still, target.index, target.delta, np.float32(weight))
+        posed, turn = _pose(still, head.follows, pose)
+        points = self._project(posed, head, scene)
+        normals = np.empty_like(posed)
+        vertex_normals(posed, head.surface.triangles, normals)
+        self.depth.fill(FAR)
+        self.owner.fill(-1)
+        surface = head.surface
+        rasterise(
+            points,
+            surface.triangles,
+            surface.parts,
+            surface.uv,
+            head.hair_cover,
+            head.lash_cover,
+            False,
+            self.depth,
+            self.owner,
+            self.weights,
+        )
+        light = Light(
+            scene.key, scene.key_colour, scene.fill, scene.fill_colour, scene.sky, scene.ground
+        )
+        gaze = np.array((*pose.gaze, 1.0))
+        moment = Moment(
+            still,
+            normals,
+            np.ascontiguousarray(head.tangents @ turn.T),
+            gaze / np.linalg.norm(gaze),
+            folding(weights, head.age),
+        )
+        image = cv2.resize(scene.background, (self.drawn, self.drawn))
+        shade(surface, light, moment, self.owner, self.weights, self._occlusion(), image)
+        image = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        grain = rng.standard_normal((self.size, self.size, 1), np.float32)
+        image += np.float32(scene.noise) * grain
+        return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+    def _project(self, posed: np.ndarray, head: Head, scene: Scene) -> np.ndarray:
+        """Perspective: columns and rows in drawn pixels, and depth."""
+        seen = posed - AIM
+        focal = scene.face_share * self.drawn / head.width
+        scale = focal * CAMERA / (CAMERA - seen[:, 2])
+        points = np.empty_like(seen)
+        points[:, 0] = (0.5 + scene.shift[0]) * self.drawn + scale * seen[:, 0]
+        points[:, 1] = (0.5 + scene.shift[1]) * self.drawn - scale * seen[:, 1]
+        points[:, 2] = seen[:, 2]
+        return points
+
+    def _occlusion(self) -> np.ndarray:
+        """Share of ambient light at each pixel: less where the surroundings are nearer.
+
+        The depth buffer minus its blurred self (Luft et al. 2006, "Image enhancement by unsharp
+        masking the depth buffer").
+        """
+        depth = np.maximum(self.depth, np.float32(-2.5))
+        radius = self.drawn // 24 * 2 + 1
+        around = cv2.blur(cv2.blur(depth, (radius, radius)), (radius, radius))
+        return np.clip(1 - 2.2 * np.maximum(around - depth, 0), 0.15, 1).astype(np.float32)
+
+
+def _pose(still: np.ndarray, follows: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+    """Turn the head on its neck: (n, 3) posed vertices, and the head's rotation (3, 3)."""
+    head = _rotation(pose.yaw, pose.pitch, pose.roll)
+    share = SHOULDERS_FOLLOW
+    body = _rotation(share * pose.yaw, 0.0, share * pose.roll)
+    around = still - PIVOT
+    turned = follows * (around @ head.T) + (1 - follows) * (around @ body.T)
+    return turned + PIVOT, head
+
+
+def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    cr, sr = np.cos(roll), np.sin(roll)
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    about_z = np.array([[cr, sr, 0], [-sr, cr, 0], [0, 0, 1]])
+    return (about_z @ about_x @ about_y).astype(np.float32)
