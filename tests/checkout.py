@@ -1,6 +1,7 @@
 """A fresh copy of this checkout with a small release of real videos, to run Snakemake in."""
 
 import csv
+import os
 import re
 import shutil
 import subprocess
@@ -63,7 +64,7 @@ class Checkout:
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *words],
             cwd=self.folder,
-            env={**__import__("os").environ, "PYTHONPATH": str(self.folder / "src")},
+            env=os.environ | {"PYTHONPATH": str(self.folder / "src")},
             capture_output=True,
             text=True,
             check=False,
@@ -74,7 +75,8 @@ class Checkout:
 
     def jobs(self, *targets: str) -> dict[str, str]:
         """What a dry run would do: "rule value value …" of each job → its reason."""
-        text = self.snakemake("-n", *targets).stdout + self.snakemake("-n", *targets).stderr
+        done = self.snakemake("-n", *targets)
+        text = done.stdout + done.stderr
         found = {}
         for block in re.split(r"\n(?=(?:local)?(?:rule|checkpoint) \w+:\n)", text)[1:]:
             name = re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", block)[1]
