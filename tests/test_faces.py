@@ -402,7 +402,7 @@ def test_given_weights_equal_the_package_with_its_own(weights, monkeypatch):
     """The package loads them from its cache; ours, with an empty cache, from the paths."""
     import face_alignment
 
-    from dfer.faces.face_alignment_68 import FaceAlignment68
+    from dfer.align import open_backend
 
     monkeypatch.setenv("TORCH_HOME", str(weights["home"]))
     package = face_alignment.FaceAlignment(
@@ -410,7 +410,8 @@ def test_given_weights_equal_the_package_with_its_own(weights, monkeypatch):
     )
     monkeypatch.setenv("TORCH_HOME", "/nowhere")
     paths = {"landmarks": weights["landmarks"], "detector": weights["sfd"]}
-    ours = FaceAlignment68("sfd", paths, "cpu")
+    settings = {"backend": "face_alignment", "detector": "sfd", "weights": paths, "device": "cpu"}
+    ours = open_backend(parse(json.dumps(settings)))
     part = PHOTO[:96, 100:228]
     boxes = ours.detect(part)
     theirs = package.face_detector.detect_from_image(part)
