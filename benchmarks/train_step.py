@@ -3,7 +3,7 @@
 The plain model has `nn.MultiheadAttention`, x·σ(1.702 x) as it stands, and its Bi-LSTM under
 autocast; all else is the same. Rounds are interleaved, so that a busy machine slows both alike.
 
-    python benchmarks/train_step.py --batch 8 --frames 8 --precision bf16
+    python benchmarks/train_step.py --batch 8 --precision bf16
 """
 
 import argparse
@@ -22,7 +22,7 @@ from dfer.models.clip import vision_config
 from dfer.models.interfit import InterFIT
 from dfer.models.mlp import QuickGELU
 from dfer.models.recogniser import Recogniser
-from dfer.settings import ClipSettings, ModelSettings
+from dfer.settings import ClipSettings, RunSettings
 
 CLASSES = 7
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -108,12 +108,12 @@ def main(args: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = DTYPES[args.precision]
     clip = ClipSettings(model=args.model, weights=None)
-    settings = ModelSettings(frames=args.frames)
+    settings = RunSettings.from_dict({"model": args.settings}).model
     vision = vision_config(args.model)
     ours = Recogniser(settings, vision, torch.randn(CLASSES, vision.embed_dim)).to(device)
     models = {"ours": ours, "plain": plain(ours)}
     size = vision.image_size
-    clips = torch.randn(args.batch, args.frames, 3, size, size, device=device)
+    clips = torch.randn(args.batch, settings.frames, 3, size, size, device=device)
     labels = torch.randint(CLASSES, (args.batch,), device=device)
     with torch.inference_mode():
         torch.testing.assert_close(models["ours"](clips), models["plain"](clips))
@@ -133,7 +133,7 @@ def main(args: argparse.Namespace) -> None:
     result = {
         "model": args.model,
         "batch": args.batch,
-        "frames": args.frames,
+        "frames": settings.frames,
         "precision": args.precision,
         "device": str(device),
         "threads": args.threads,
@@ -150,7 +150,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="ViT-B-32-quickgelu")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--settings", type=json.loads, default={}, help="ModelSettings as JSON")
     parser.add_argument("--precision", choices=DTYPES, default="fp32")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)

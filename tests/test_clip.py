@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dfer.files import UserError
+from dfer.models import clip as module
 from dfer.models.clip import load_clip, pixel_statistics, read_config, vision_config
 from dfer.models.small_clip import new_clip
 from dfer.models.vit import ImageTower
@@ -142,6 +143,24 @@ def test_openai_s_tag_needs_quickgelu_and_others_must_not_have_it():
         load_clip("ViT-B-32-quickgelu", "laion2b_s34b_b79k")
 
 
+def test_tag_is_downloaded_and_a_failed_download_says_what_to_do(monkeypatch, tmp_path):
+    saved = new_clip(TINY, seed=3)
+    save_file(saved.state_dict(), tmp_path / "open_clip_model.safetensors")
+    released = {"hf_hub": "someone/tiny", "quick_gelu": True, "mean": (0.1, 0.2, 0.3)}
+    monkeypatch.setattr(module, "get_pretrained_cfg", lambda *_: released)
+    downloaded = str(tmp_path / "open_clip_model.safetensors")
+    monkeypatch.setattr(module, "download_pretrained", lambda cfg: downloaded)
+    assert torch.equal(load_clip(TINY, "tag").visual.proj, saved.visual.proj)
+    assert pixel_statistics(ClipSettings(TINY, "tag"))[0] == (0.1, 0.2, 0.3)
+
+    def offline(cfg):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(module, "download_pretrained", offline)
+    with pytest.raises(UserError, match=r"no route to host.*set clip.weights to its path"):
+        load_clip(TINY, "tag")
+
+
 def test_openai_archive_with_other_heads_is_refused(openai_like, tmp_path):
     path = openai_archive(load_clip(openai_like, None), tmp_path / "ViT.pt")
     narrow = configure(tmp_path, "narrow.json", OPENAI_LIKE, head_width=32)
@@ -151,8 +170,10 @@ def test_openai_archive_with_other_heads_is_refused(openai_like, tmp_path):
 
 def test_activation_on_the_card_beside_released_weights_is_heeded(openai_like, tmp_path):
     torch.save(load_clip(openai_like, None).state_dict(), tmp_path / "open_clip_model.bin")
-    card = {"model_cfg": OPENAI_LIKE | {"quick_gelu": False}}
+    card = {"model_cfg": OPENAI_LIKE | {"quick_gelu": False}, "preprocess_cfg": {"mean": [0.5] * 3}}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(card))
+    settings = ClipSettings(openai_like, str(tmp_path / "open_clip_model.bin"))
+    assert pixel_statistics(settings)[0] == (0.5, 0.5, 0.5)
     with pytest.raises(UserError, match="trained with GELU"):
         load_clip(openai_like, str(tmp_path / "open_clip_model.bin"))
 

@@ -144,11 +144,20 @@ def _read_weights(model: str, config: dict[str, Any], weights: str) -> dict[str,
     if openai:
         _check_activation(model, config, weights, quick_gelu=True)
         _check_heads(model, config, weights)
-    card = path.with_name("open_clip_config.json")
-    if not tag and card.is_file():  # the file that open_clip's releases put beside their weights
-        released = json.loads(card.read_text(encoding="utf-8")).get("model_cfg", {})
+    if not tag and (released := _card(path).get("model_cfg")):
         _check_activation(model, config, weights, released.get("quick_gelu", False))
     return state
+
+
+def _card(weights: Path) -> dict[str, Any]:
+    """What open_clip's releases say of their weights in a file beside them; {} without one."""
+    path = weights.with_name("open_clip_config.json")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not JSON ({error}). Fetch it again, or delete it.") from None
 
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], bool]:
@@ -275,10 +284,14 @@ def _models_like(found: Mapping[str, int]) -> list[str]:
 def pixel_statistics(clip: ClipSettings) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each RGB channel, in 0…1, that frames are normalised with.
 
-    They are those of the CLIP's training: a few of open_clip's tags differ from OpenAI's.
+    They are those of the CLIP's training, as open_clip's tag or the release's own card has them
+    (a few differ from OpenAI's); else OpenAI's.
     """
     if clip.normalise == "none":
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    tag = get_pretrained_cfg(clip.model, clip.weights or "")
-    mean, std = tag.get("mean", OPENAI_DATASET_MEAN), tag.get("std", OPENAI_DATASET_STD)
+    known = {}
+    if clip.weights is not None:
+        known = get_pretrained_cfg(clip.model, clip.weights)
+        known = known or _card(Path(clip.weights)).get("preprocess_cfg", {})
+    mean, std = known.get("mean", OPENAI_DATASET_MEAN), known.get("std", OPENAI_DATASET_STD)
     return tuple(mean), tuple(std)
