@@ -1,22 +1,24 @@
 """The frames of a clip, from a video or from a folder of images, one at a time.
 
 Videos are decoded by decord, or by PyAV where decord is not installed (it has no wheel for some
-platforms); both give the same frames. decord 0.6.0 has three habits that are dealt with here: it
+platforms); both give the same frames. decord 0.6.0 has habits that are dealt with here: it
 repeats frames in silence where it cannot decode (phone videos that were trimmed), it gives up on
-a file with one damaged packet, and `get_batch` may hang. In all three cases PyAV goes on from the
+a file with one damaged packet, and it may hang or crash. In all these cases PyAV goes on from the
 frame that decord reached.
 
-What counts as a usable clip does not depend on the decoder: at least `MIN_DECODED` of the frames
-must decode; fewer, or none, is a `ClipError`. `Frames.lost` says how many did not.
+A clip is usable if at least `MIN_DECODED` of its frames decode, by whichever decoder; else it is a
+`ClipError`. `Frames.lost` says how many did not.
 """
 
+import multiprocessing
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import av
 import numpy as np
@@ -26,7 +28,7 @@ Media = Literal["video", "frames"]
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MIN_DECODED = 0.9  # share of a clip's frames that must decode
 BATCH = 8  # frames that decord decodes at a time: bounds the memory
-TIME_LIMIT = 60.0  # seconds that a batch may take before decord is taken to hang
+TIME_LIMIT = 60.0  # seconds without a frame before decord is taken to hang
 
 
 class ClipError(Exception):
@@ -140,10 +142,12 @@ def count_frames(path: Path) -> int:
     """
     packets, end = 0, 0.0
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise ClipError(f"{path.name} has no video stream.")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise ClipError(f"{path.name} is of a kind of video that FFmpeg does not know.")
             stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
             try:
                 for packet in container.demux(stream):
@@ -162,47 +166,63 @@ def count_frames(path: Path) -> int:
 
 
 def decord_frames(path: Path) -> Iterator[np.ndarray]:
-    """Decode a video with decord.
+    """Decode a video with decord, in a process that lives as long as the iteration.
+
+    A reader must be opened in the process that reads, a hang can only be ended by ending the
+    process, and some damaged files bring decord, and all that runs beside it, down.
 
     Raises:
-        DecordError: a frame cannot be decoded, was replaced by its neighbour, or took longer than
-            `TIME_LIMIT`. The frames before it have been given and are right.
+        DecordError: a frame cannot be decoded, was replaced by its neighbour, took longer than
+            `TIME_LIMIT`, or brought decord down. The frames before it have been given and are
+            right.
     """
-    import decord  # opened in the process that reads: a reader must not cross a fork
+    import_module("decord")  # here, once, and not in each process
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_send_frames, args=(path, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        while True:
+            if not ours.poll(TIME_LIMIT):
+                raise DecordError(f"no answer in {TIME_LIMIT:g} s")
+            shape = ours.recv()
+            if shape is None:
+                return
+            if isinstance(shape, str):
+                raise DecordError(shape)
+            frame = np.empty(shape, np.uint8)
+            ours.recv_bytes_into(frame.reshape(-1))
+            yield frame
+    except (EOFError, ConnectionError) as error:
+        raise DecordError("ended without an answer") from error
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _send_frames(path: Path, connection: Connection) -> None:
+    """Send the shape and the bytes of each frame, then None; or what went wrong, as text."""
+    import decord
 
     decord.logging.set_level(decord.logging.FATAL)
-    # fault_tol: one frame that was replaced by its neighbour is too many.
-    reader = _within(
-        lambda: decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1, fault_tol=1e-9)
-    )
-    for start in range(0, len(reader), BATCH):
-        indices = range(start, min(start + BATCH, len(reader)))
-        yield from _within(lambda: reader.get_batch(indices).asnumpy())  # noqa: B023
-
-
-def _within(call: Callable[[], Any]) -> Any:
-    """Call in a thread; one that hangs is left behind and ends with the process."""
-    result: list[Any] = []
-
-    def work() -> None:
-        try:
-            result.append(call())
-        except Exception as error:
-            result.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(TIME_LIMIT)
-    if not result:
-        raise DecordError(f"no answer in {TIME_LIMIT:g} s")
-    if isinstance(result[0], Exception):
-        raise DecordError(str(result[0])) from result[0]
-    return result[0]
+    try:
+        # fault_tol: one frame that was replaced by its neighbour is too many.
+        reader = decord.VideoReader(str(path), decord.cpu(0), num_threads=1, fault_tol=1e-9)
+        for start in range(0, len(reader), BATCH):
+            indices = range(start, min(start + BATCH, len(reader)))
+            for frame in reader.get_batch(indices).asnumpy():
+                connection.send(frame.shape)
+                connection.send_bytes(frame.reshape(-1))
+        connection.send(None)
+    except Exception as error:  # decord has errors of several classes, all with the same meaning
+        connection.send(str(error))
 
 
 def av_frames(path: Path) -> Iterator[np.ndarray]:
     """Decode a video with PyAV, leaving out the packets that do not decode."""
-    with av.open(str(path)) as container:
+    with av.open(str(path), metadata_errors="replace") as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         packets = container.demux(stream)
