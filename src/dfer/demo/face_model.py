@@ -57,11 +57,12 @@ class Part(IntEnum):
     SKIN = 0
     LEFT_EYE = 1
     RIGHT_EYE = 2
-    TEETH = 3
-    TONGUE = 4
-    LASH = 5
-    CLOTH = 6
-    HAIR = 7  # not in the mesh: dfer.demo.hair grows it
+    UPPER_TEETH = 3
+    LOWER_TEETH = 4
+    TONGUE = 5
+    LASH = 6
+    CLOTH = 7
+    HAIR = 8  # not in the mesh: dfer.demo.hair grows it
 
 
 @dataclass(frozen=True)
@@ -258,8 +259,8 @@ def _part(group: str) -> int:
         "body": Part.SKIN,
         "helper-l-eye": Part.LEFT_EYE,
         "helper-r-eye": Part.RIGHT_EYE,
-        "helper-upper-teeth": Part.TEETH,
-        "helper-lower-teeth": Part.TEETH,
+        "helper-upper-teeth": Part.UPPER_TEETH,
+        "helper-lower-teeth": Part.LOWER_TEETH,
         "helper-tongue": Part.TONGUE,
         "helper-tights": Part.CLOTH,
     }

@@ -13,7 +13,7 @@ from dfer.demo.identities import Identity
 from dfer.demo.raster import ray_lengths
 
 CENTRE = np.array((0.0, 0.2, -0.75))  # of the skull, dm
-COLUMNS = 72
+COLUMNS = 56
 TEXTURE = (128, 512)  # rows along a strand, columns around the head
 
 # The edge of the scalp as seen from CENTRE: azimuth from the front, angle from an axis that leans
@@ -46,12 +46,12 @@ class Style:
 
 STYLES = {
     "buzz": Style(25, 0, 0.02, 0.008, 0, 0.6),
-    "short": Style(28, 12, 0.09, 0.03, 0, 0.15),
-    "side": Style(-15, 28, 0.13, 0.03, 0, 0.0),
-    "curly": Style(20, 0, 0.26, 0.05, 0, 1.0),
-    "bob": Style(-12, 10, 0.15, 0.02, 0.95, 0.0),
-    "long": Style(-15, 14, 0.14, 0.025, 1.9, 0.1),
-    "tied": Style(62, 0, 0.06, 0.012, 0, 0.0),
+    "short": Style(28, 12, 0.09, 0.014, 0, 0.15),
+    "side": Style(-15, 28, 0.13, 0.014, 0, 0.0),
+    "curly": Style(20, 0, 0.24, 0.035, 0, 1.0),
+    "bob": Style(-12, 10, 0.15, 0.010, 0.95, 0.0),
+    "long": Style(-15, 14, 0.14, 0.011, 1.9, 0.1),
+    "tied": Style(62, 0, 0.06, 0.008, 0, 0.0),
 }
 SHELLS = 3
 
@@ -103,7 +103,7 @@ def grow(who: Identity, skin: np.ndarray) -> Hair | None:
     azimuth = np.linspace(-np.pi, np.pi, COLUMNS + 1)
     angle = _ends(style, side, azimuth, edge_of(who))
 
-    rows = 18
+    rows = 14
     share = np.linspace(0, 1, rows)[:, None]
     directions = _directions(style, side, azimuth[None], share * angle[None])
     radius = _skull(who, skin, directions)
@@ -189,7 +189,7 @@ def _hanging(style: Style, ends: np.ndarray, rng: np.random.Generator) -> np.nda
     behind = np.degrees(np.arctan2(np.abs(ends[:, 0]), ends[:, 2] - CENTRE[2]))
     length = style.fall * _smooth((behind - 48) / 22)
     length *= 1 + 0.05 * _seamless(_noise(rng, (1, len(ends)), (0, 2)))[0]
-    share = np.linspace(0, 1, 13)[1:, None]
+    share = np.linspace(0, 1, 10)[1:, None]
     out = ends - CENTRE
     out[:, 1] = 0
     out /= np.linalg.norm(out, axis=1, keepdims=True)
@@ -208,13 +208,13 @@ def _textures(style: Style, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
         spread = (2.0, 1.6) if style.curl > 0.5 else (14.0, 0.9)
         strands = _noise(rng, TEXTURE, spread)
         clumps = _noise(rng, TEXTURE, (spread[0] * 1.5, 6.0))
-        ragged = _noise(rng, (1, width), (0, 0.8)) * 0.5 + _noise(rng, (1, width), (0, 5)) * 0.5
+        ragged = _noise(rng, (1, width), (0, 1.5)) * 0.3 + _noise(rng, (1, width), (0, 6)) * 0.5
         end = 1 - 0.05 * (1 + shell) * (1 + ragged)
         cover = along < end
         if shell:
             cover &= strands + 0.7 * clumps > 0.25 + 0.55 * (shell - 1)
         covers.append(np.where(cover, 255, 0).astype(np.uint8))
-        shade = 128 * (1 + 0.22 * strands + 0.16 * clumps + 0.06 * shell)
+        shade = 122 * (1 + 0.11 * strands + 0.13 * clumps + 0.05 * shell)
         shades.append(np.clip(shade, 30, 255).astype(np.uint8))
     return np.concatenate(covers), np.concatenate(shades)
 

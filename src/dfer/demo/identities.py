@@ -29,12 +29,12 @@ HAIR_COLOURS = {  # sRGB
     "auburn": (112, 56, 32),
     "blond": (176, 138, 88),
 }
-IRIS_COLOURS = {"dark": (54, 33, 20), "brown": (96, 62, 34), "green": (92, 104, 66)}
+IRIS_COLOURS = {"dark": (54, 33, 20), "brown": (96, 62, 34), "green": (84, 92, 62)}
 IRIS_COLOURS |= {"blue": (86, 122, 150), "grey": (118, 128, 132)}
 GREY = np.array((168, 166, 164), np.float64)
-STYLES: dict[str, tuple[tuple[HairStyle, float], ...]] = {
-    "female": (("long", 0.36), ("bob", 0.26), ("tied", 0.24), ("short", 0.07), ("curly", 0.07)),
-    "male": (("short", 0.38), ("side", 0.28), ("buzz", 0.2), ("bald", 0.14)),
+STYLES: dict[str, tuple[HairStyle, ...]] = {  # worn in turn
+    "female": ("long", "bob", "tied", "curly", "long", "tied", "bob", "long", "short", "bob"),
+    "male": ("short", "side", "buzz", "short", "bald", "side", "curly", "short", "buzz", "side"),
 }
 
 # How far each group of local targets may go; what is not named goes to LOCAL_SPREAD.
@@ -51,6 +51,11 @@ SPREAD = {
     "eye-push2": 0.15,
     "ear-shape": 0.3,
     "mouth-trans": 0.15,
+    "mouth-upperlip-volume": 0.12,
+    "mouth-lowerlip-volume": 0.12,
+    "mouth-upperlip-height": 0.12,
+    "mouth-lowerlip-height": 0.12,
+    "mouth-scale-vert": 0.1,
     "mouth-angles": 0.10,  # would look like an expression
     "eyebrows-angle": 0.15,  # likewise
     "mouth-scale-depth": 0.15,
@@ -97,6 +102,10 @@ def identity(model: FaceModel, seed: int, kind: str, index: int) -> Identity:
     vertices = _bones(model, rng, sex, age, mix)
     eyes = np.stack([_centre(model, vertices, part) for part in (Part.LEFT_EYE, Part.RIGHT_EYE)])
     vertices -= eyes.mean(axis=0)
+    eyes -= eyes.mean(axis=0)
+    for part, centre in zip((Part.LEFT_EYE, Part.RIGHT_EYE), eyes, strict=True):
+        ball = np.unique(model.triangles[model.parts == part])
+        vertices[ball] += 0.02 * (centre - vertices[ball])  # so that no lid is pierced
 
     ranges = np.array([TONE_RANGE[name] for name in ANCESTRIES])
     low, high = mix @ ranges
@@ -110,14 +119,14 @@ def identity(model: FaceModel, seed: int, kind: str, index: int) -> Identity:
     brow = 0.85 * hair + greying * 0.4 * (GREY - hair)
     hair = hair + greying * (GREY - hair)
     irises = list(IRIS_COLOURS) if light else ["dark", "dark", "brown"]
-    styles, shares = zip(*STYLES[sex], strict=True)
-    style = styles[rng.choice(len(styles), p=shares)]
+    styles = STYLES[sex]
+    style = styles[(index // 2 + 5 * KINDS[kind]) % len(styles)]
     if main == 0 and style in ("side", "bob"):
         style = "curly"
     beard = float(rng.choice([0.0, 0.25, 0.6, 1.0], p=[0.4, 0.25, 0.2, 0.15]))
     return Identity(
         vertices=vertices.astype(np.float32),
-        eyes=(eyes - eyes.mean(axis=0)).astype(np.float32),
+        eyes=eyes.astype(np.float32),
         sex=sex,
         age=age,
         skin=skin,
@@ -128,13 +137,13 @@ def identity(model: FaceModel, seed: int, kind: str, index: int) -> Identity:
         brow=brow,
         brow_shape=(
             rng.uniform(-0.015, 0.02),
-            rng.uniform(0.02, 0.06),
+            rng.uniform(0.01, 0.04),
             rng.uniform(0.026, 0.036) if sex == "female" else rng.uniform(0.036, 0.05),
             rng.uniform(0.75, 1.0),
         ),
         beard=beard if sex == "male" else 0.0,
         garment=_garment_colour(rng),
-        neckline=(rng.uniform(-1.75, -1.35), rng.choice([0.15, 0.3, 0.9])),
+        neckline=(rng.uniform(-1.62, -1.25), rng.choice([0.1, 0.25, 0.6])),
         paint_seed=(seed, KINDS[kind], index, 1),
     )
 

@@ -84,9 +84,9 @@ def _folds(place: np.ndarray) -> list[np.ndarray]:
     """Depth 0…1 of each of FOLDS at positions on the template."""
     x, y, z = np.abs(place[..., 0]), place[..., 1], place[..., 2]
     front = z > -0.5
-    glabella = _bump(x - 0.068, 0.022) * _bump(y - 0.25, 0.10)
-    forehead = (0.5 + 0.5 * np.cos(68 * y + 2 * x)) ** 2 * _bump(y - 0.55, 0.15)
-    forehead *= np.exp(-((x / 0.42) ** 4))
+    glabella = _bump(x - 0.068, 0.028) * _bump(y - 0.24, 0.09)
+    forehead = (0.5 + 0.5 * np.cos(62 * y + 9 * x**2)) ** 3 * _bump(y - 0.55, 0.15)
+    forehead *= np.exp(-((x / 0.36) ** 2))
     crease = 0.165 + 0.34 * (-0.31 - y)
     nasolabial = _bump(x - crease, 0.026) * _bump(y + 0.5, 0.19) * (y < -0.2)
     bridge = (0.5 + 0.5 * np.cos(78 * y + 26 * x)) * _bump(y + 0.01, 0.10) * _bump(x - 0.05, 0.08)
@@ -116,17 +116,17 @@ def paint(atlas: Atlas, who: Identity) -> np.ndarray:
     sockets = _bump(x - 0.31, 0.2) * _bump(y + 0.04, 0.13) * rng.uniform(0.35, 0.9)
     skin *= 1 + (sockets * front)[..., None] * (np.array((0.90, 0.86, 0.88)) - 1)
     if light > 0.6 and rng.random() < 0.3:
-        freckles = np.clip(_noise(rng, 1.3) - 1.1, 0, 1) * _bump(x - 0.25, 0.25)
+        freckles = np.clip(_noise(rng, 0.9) - 1.1, 0, 1) * _bump(x - 0.25, 0.25)
         freckles *= _bump(y + 0.25, 0.2)
-        skin *= 1 - 0.35 * freckles[..., None] * np.array((0.6, 0.9, 1.0))
-    spots = np.clip(_noise(rng, 1.6) - 2.6 + 0.5 * who.age, 0, 0.8)
-    skin *= 1 - 0.5 * (spots * front)[..., None]
-    for _ in range(rng.integers(0, 4)):  # moles
+        skin *= 1 - 0.22 * freckles[..., None] * np.array((0.6, 0.9, 1.0))
+    spots = np.clip(_noise(rng, 1.6) - 3.2 + 0.4 * who.age, 0, 0.8)
+    skin *= 1 - 0.4 * (spots * front)[..., None]
+    for _ in range(rng.integers(0, 3)):  # moles
         mx, my = rng.uniform(-0.5, 0.5), rng.uniform(-0.9, 0.6)
-        mole = np.exp(-(((place[..., 0] - mx) ** 2 + (y - my) ** 2) / 0.014**2)) * front
-        skin *= 1 - 0.6 * mole[..., None]
+        mole = np.exp(-(((place[..., 0] - mx) ** 2 + (y - my) ** 2) / 0.011**2)) * front
+        skin *= 1 - 0.4 * mole[..., None]
     age_folds = atlas.folds[..., [1, 2, 4, 0]] / 255 * (0.7, 1.0, 0.8, 0.6)
-    skin *= 1 - 0.22 * np.clip(who.age - 0.15, 0, 1) * age_folds.sum(axis=-1)[..., None]
+    skin *= 1 - 0.11 * np.clip(who.age - 0.2, 0, 1) * age_folds.sum(axis=-1)[..., None]
 
     positions = atlas.positions(who.vertices.astype(np.float64))
     skin = _blend(skin, who.hair * 0.75, _scalp(who, rng, positions, atlas.covered))
@@ -142,9 +142,9 @@ def _scalp(
     """How much hair, 0…1, covers the skin of the head's scalp."""
     out = positions - hair.CENTRE
     out /= np.linalg.norm(out, axis=-1, keepdims=True) + 1e-9
-    inside = hair.inside_edge(out, hair.edge_of(who)) + 0.03 * _noise(rng, 1.0)
+    inside = hair.inside_edge(out, hair.edge_of(who)) + 0.02 * _noise(rng, 1.4)
     density = {"bald": 0.12, "buzz": 0.8}.get(who.hair_style, 0.95)
-    return density * np.clip(inside / 0.16 + 0.4, 0, 1) * covered
+    return density * np.clip(inside / 0.22 + 0.35, 0, 1) * covered
 
 
 def _brows(
@@ -153,19 +153,19 @@ def _brows(
     """Cover 0…1 of two brows made of strokes that sweep outwards."""
     height, arch, half_width, density = who.brow_shape
     share = np.clip((x - 0.095) / 0.48, -0.2, 1.2)
-    line = 0.262 + height + arch * np.sin(np.pi * np.clip(share, 0, 1) ** 0.8) + 0.035 * share
+    line = 0.262 + height + arch * np.sin(np.pi * np.clip(share, 0, 1)) + 0.03 * share
     line -= 0.10 * np.clip(share - 0.6, 0, 1)
     width = half_width * (1 - 0.65 * np.clip(share - 0.25, 0, 1))
     away = (y - line) / width
-    lean = np.radians(20 + 55 * np.clip(1 - 2.2 * share, 0, 1))
+    lean = np.radians(12 + 40 * np.clip(1 - 2.2 * share, 0, 1))
     across = (np.cos(lean) * (y - line) - np.sin(lean) * x) * 150
     strokes = cv2.remap(
         _noise(rng, 0.9).astype(np.float32),
-        (across + 31 * np.sign(side)).astype(np.float32) % SIZE,
-        (24 * x + 7).astype(np.float32) % SIZE,
+        (across + np.where(side > 0, 160, 350)).astype(np.float32),
+        (24 * x + 7).astype(np.float32),
         cv2.INTER_LINEAR,
     )
-    shape = np.exp(-(np.abs(away) ** 3)) * _rise(share, 0.0, 0.12) * _rise(-share, -1.0, 0.18)
+    shape = np.exp(-(np.abs(away) ** 3)) * _rise(share, -0.05, 0.2) * _rise(-share, -1.0, 0.18)
     return density * np.clip(shape * (0.95 + 0.35 * strokes), 0, 1)
 
 
@@ -173,13 +173,13 @@ def _beard(
     who: Identity, rng: np.random.Generator, x: np.ndarray, y: np.ndarray, z: np.ndarray
 ) -> np.ndarray:
     """Cover 0…1 of moustache, cheeks and chin."""
-    jaw = _rise(-y, 0.42, 0.25) * _rise(y, -1.55, 0.3) * _rise(x - 0.55 * (y + 1.0), 0.1, 0.2)
-    jaw = np.maximum(jaw, _rise(x, 0.52, 0.1) * _rise(-y, -0.05, 0.3) * _rise(y, -1.4, 0.25))
+    jaw = _rise(-y, 0.42, 0.25) * _rise(y, -1.3, 0.2) * _rise(x - 0.55 * (y + 1.0), 0.1, 0.2)
+    jaw = np.maximum(jaw, _rise(x, 0.56, 0.14) * _rise(-y, 0.0, 0.45) * _rise(y, -1.2, 0.2))
     chin = _bump(x, 0.32) * _bump(y + 1.0, 0.2)
     lip = _bump(y + 0.52, 0.055) * np.exp(-((x / 0.25) ** 4))
     mouth = np.exp(-((x / 0.30) ** 4) - ((y + 0.70) / 0.12) ** 4)
     cover = np.maximum(np.maximum(jaw, chin), 1.1 * lip) * (1 - mouth * (1 - lip))
-    grain = 0.8 + 0.25 * _noise(rng, 0.8) + 0.15 * _noise(rng, 4)
+    grain = 0.85 + 0.2 * _noise(rng, 0.8) + 0.07 * _noise(rng, 6)
     return np.clip((0.2 + 0.6 * who.beard) * cover * grain, 0, 0.92) * (z > -0.75)
 
 
@@ -192,8 +192,8 @@ def folding(weights: dict[str, float], age: float) -> np.ndarray:
     raised = max(0.6 * weights.get("browInnerUp", 0.0), both("browOuterUp"))
     smile, sneer = both("mouthSmile"), both("noseSneer")
     depth = (
-        1.0 * both("browDown"),
-        0.6 * raised,
+        0.65 * both("browDown"),
+        0.42 * raised,
         max(sneer, 0.75 * smile, 0.5 * both("mouthUpperUp")),
         0.8 * sneer,
         0.7 * max(smile, 0.7 * both("cheekSquint")),

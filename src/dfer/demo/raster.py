@@ -7,13 +7,14 @@ on the same kind of machine.
 import numpy as np
 from numba import njit
 
-from dfer.demo.face_model import Part
-
 FAR = np.float32(-1e9)
-LASH, CLOTH, HAIR = int(Part.LASH), int(Part.CLOTH), int(Part.HAIR)
+
+# The values of face_model.Part, written out: numba's cache of compiled code notices an edit of this
+# file, not of another.
+LASH, CLOTH, HAIR = 6, 7, 8
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def add_sparse(vertices, index, delta, weight):
     """vertices[index] += weight · delta, for (n, 3), (k,), (k, 3)."""
     for i in range(index.shape[0]):
@@ -21,7 +22,7 @@ def add_sparse(vertices, index, delta, weight):
             vertices[index[i], axis] += weight * delta[i, axis]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def vertex_normals(vertices, triangles, normals):
     """Area-weighted normals (n, 3), unit length, written into `normals`."""
     normals[:] = 0
@@ -44,7 +45,7 @@ def vertex_normals(vertices, triangles, normals):
             normals[i, axis] /= length
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def rasterise(
     points, triangles, parts, uv, hair_cover, lash_cover, two_sided, depth, owner, weights
 ):
@@ -82,34 +83,50 @@ def rasterise(
         z0, z1, z2 = points[a, 2], points[b, 2], points[c, 2]
         step1, step2 = (y2 - y0) * scale, -(y1 - y0) * scale
         for y in range(top, bottom + 1):
-            py = y + 0.5
-            w1 = ((left + 0.5 - x0) * (y2 - y0) - (x2 - x0) * (py - y0)) * scale
-            w2 = ((x1 - x0) * (py - y0) - (left + 0.5 - x0) * (y1 - y0)) * scale
-            for x in range(left, right + 1):
+            px, py = left + 0.5 - x0, y + 0.5 - y0
+            start1 = (px * (y2 - y0) - (x2 - x0) * py) * scale
+            start2 = ((x1 - x0) * py - px * (y1 - y0)) * scale
+            first, last = _span(start1, step1, 0, right - left)
+            first, last = _span(start2, step2, first, last)
+            first, last = _span(1 - start1 - start2, -step1 - step2, first, last)
+            for k in range(first, last + 1):
+                w1, w2 = start1 + k * step1, start2 + k * step2
                 w0 = 1 - w1 - w2
-                if w0 >= -1e-5 and w1 >= -1e-5 and w2 >= -1e-5:
-                    z = w0 * z0 + w1 * z1 + w2 * z2
-                    if z > depth[y, x]:
-                        seen = True
-                        if part >= LASH:
-                            u = w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0]
-                            v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
-                            if part == CLOTH:
-                                seen = u >= 0
-                            elif part == HAIR:
-                                seen = nearest(hair_cover, u, v) > 127
-                            else:
-                                seen = nearest(lash_cover, u, v) > 127
-                        if seen:
-                            depth[y, x] = z
-                            owner[y, x] = t
-                            weights[y, x, 0] = w1
-                            weights[y, x, 1] = w2
-                w1 += step1
-                w2 += step2
+                z = w0 * z0 + w1 * z1 + w2 * z2
+                x = left + k
+                if z > depth[y, x]:
+                    seen = True
+                    if part >= LASH:
+                        u = w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0]
+                        v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
+                        if part == CLOTH:
+                            seen = u >= 0
+                        elif part == HAIR:
+                            seen = nearest(hair_cover, u, v) > 127
+                        else:
+                            seen = nearest(lash_cover, u, v) > 127
+                    if seen:
+                        depth[y, x] = z
+                        owner[y, x] = t
+                        weights[y, x, 0] = w1
+                        weights[y, x, 1] = w2
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def _span(start, step, first, last):
+    """The part of first … last in which start + k · step >= -1e-5."""
+    start += 1e-5
+    if step > 0:
+        if start < 0:
+            first = max(first, int(np.ceil(-start / step)))
+    elif start < 0:
+        last = first - 1
+    elif step < 0:
+        last = min(last, int(min(start / -step, 1e6)))
+    return first, last
+
+
+@njit(cache=True, error_model="numpy")
 def nearest(image, u, v):
     """The value of (h, w) `image` at u, v in 0…1 (v downwards)."""
     row = min(image.shape[0] - 1, max(0, int(v * image.shape[0])))
@@ -117,7 +134,7 @@ def nearest(image, u, v):
     return image[row, column]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def ray_lengths(origin, directions, vertices, triangles):
     """Distance (k,) from `origin` to the outermost triangle along each unit direction (k, 3)."""
     found = np.zeros(directions.shape[0])

@@ -14,11 +14,14 @@ from dfer.demo.raster import FAR, add_sparse, rasterise, vertex_normals
 from dfer.demo.scene import Pose, Scene
 from dfer.demo.shading import Light, Moment, Surface, shade
 
-SUPERSAMPLING = 1.5  # drawn pixels a pixel, each way
+SUPERSAMPLING = 1.3  # drawn pixels a pixel, each way
 CAMERA = 12.0  # distance from the face, dm
 AIM = np.array((0.0, -0.22, 0.0), np.float32)  # the point of the head at the frame's centre
 PIVOT = np.array((0.0, -1.1, -0.85), np.float32)  # the head turns about it
 NECK = (-1.95, -1.1)  # the neck bends between these heights
+SHADOW_MAP = 176  # texels each way, over …
+SHADOW_REACH = 1.6  # … this far (dm) from the middle of the head
+HEAD_MIDDLE = np.array((0.0, -0.2, -0.5), np.float32)
 SHOULDERS_FOLLOW = 0.2  # how much of the head's turning
 
 
@@ -32,6 +35,7 @@ class Head:
     surface: Surface
     hair_cover: np.ndarray
     lash_cover: np.ndarray
+    no_cover: np.ndarray  # lashes cast no shadow
     width: float  # of the face, dm
     age: float
 
@@ -86,7 +90,8 @@ def build_head(model: FaceModel, atlas: Atlas, who: Identity) -> Head:
         follows=(bend * bend * (3 - 2 * bend)).astype(np.float32),
         surface=surface,
         hair_cover=hair_cover,
-        lash_cover=_lash_cover(),
+        lash_cover=_lash_cover(who),
+        no_cover=np.zeros((1, 1), np.uint8),
         width=_face_width(model, who),
         age=who.age,
     )
@@ -100,24 +105,24 @@ def linear(colour: np.ndarray) -> np.ndarray:
 def _neckline(who: Identity, points: np.ndarray) -> np.ndarray:
     """How far (dm) points of the garment lie below its neckline, as the first of two columns."""
     low, slope = who.neckline
-    edge = low + slope * np.minimum(np.abs(points[:, 0]), 0.7)
-    edge += 0.3 * np.clip((-0.6 - points[:, 2]) / 0.5, 0, 1)
+    edge = low + slope * np.minimum(np.abs(points[:, 0]), 0.35)
+    edge += 0.2 * np.clip((-0.6 - points[:, 2]) / 0.5, 0, 1)
     return np.stack([edge - points[:, 1], np.zeros(len(points))], axis=1)
 
 
 def _lash_uv(model: FaceModel, lashes: np.ndarray) -> np.ndarray:
-    """Along the lid, and from root (0) to tip (1), both 0…1."""
+    """Upper (0.25) or lower (0.75) lid, and from root (0) to tip (1)."""
     lids = model.vertices[model.masks["eyelids"] > 0.3]
     points = model.vertices[lashes]
     away = np.linalg.norm(points[:, None] - lids[None], axis=-1).min(axis=1)
-    return np.stack([(np.abs(points[:, 0]) - 0.1) / 0.5, np.clip(away / 0.06, 0, 1)], axis=1)
+    below = points[:, 1] < np.interp(np.abs(points[:, 0]), (0.18, 0.5), (-0.02, 0.02))
+    return np.stack([np.where(below, 0.75, 0.25), np.clip(away / 0.06, 0, 1)], axis=1)
 
 
-def _lash_cover() -> np.ndarray:
-    """Lashes as tapering strokes, denser at their roots: (16, 256) uint8."""
-    tip = np.linspace(0, 1, 16)[:, None]
-    across = np.abs((np.arange(256)[None] / 256 * 34) % 1 - 0.5)
-    return np.where(across < 0.5 - 0.48 * tip, 255, 0).astype(np.uint8)
+def _lash_cover(who: Identity) -> np.ndarray:
+    """How far lashes reach, (32, 2) uint8: a frame shows no single hairs, only a dark fringe."""
+    reach = (0.6, 0.12) if who.sex == "female" else (0.35, 0.0)  # upper, lower lid
+    return np.where(np.linspace(0, 1, 32)[:, None] < reach, 255, 0).astype(np.uint8)
 
 
 def _face_width(model: FaceModel, who: Identity) -> float:
@@ -138,6 +143,10 @@ class Renderer:
         self.depth = np.empty(shape, np.float32)
         self.owner = np.empty(shape, np.int32)
         self.weights = np.empty((*shape, 2), np.float32)
+        shadow = (SHADOW_MAP, SHADOW_MAP)
+        self.seen = np.empty(shadow, np.float32)
+        self.seen_owner = np.empty(shadow, np.int32)
+        self.seen_weights = np.empty((*shadow, 2), np.float32)
 
     def frame(
         self, head: Head, weights: Weights, pose: Pose, scene: Scene, rng: np.random.Generator
@@ -167,6 +176,7 @@ class Renderer:
             self.owner,
             self.weights,
         )
+        lit = self._light_up(posed, head, scene.key)
         light = Light(
             scene.key, scene.key_colour, scene.fill, scene.fill_colour, scene.sky, scene.ground
         )
@@ -177,6 +187,8 @@ class Renderer:
             np.ascontiguousarray(head.tangents @ turn.T),
             gaze / np.linalg.norm(gaze),
             folding(weights, head.age),
+            lit,
+            self.seen,
         )
         image = cv2.resize(scene.background, (self.drawn, self.drawn))
         shade(surface, light, moment, self.owner, self.weights, self._occlusion(), image)
@@ -194,6 +206,29 @@ class Renderer:
         points[:, 0] = (0.5 + scene.shift[0]) * self.drawn + scale * seen[:, 0]
         points[:, 1] = (0.5 + scene.shift[1]) * self.drawn - scale * seen[:, 1]
         points[:, 2] = seen[:, 2]
+        return points
+
+    def _light_up(self, posed: np.ndarray, head: Head, key: np.ndarray) -> np.ndarray:
+        """See the head from the key light: fills `self.seen`, returns points (n, 3) in its view."""
+        right = np.cross((0.0, 1.0, 0.0), key)
+        right /= np.linalg.norm(right)
+        view = np.stack([right, -np.cross(key, right), key]).astype(np.float32)
+        points = (posed - HEAD_MIDDLE) @ view.T
+        points[:, :2] = (points[:, :2] / SHADOW_REACH + 1) * (SHADOW_MAP / 2)
+        self.seen.fill(FAR)
+        surface = head.surface
+        rasterise(
+            points,
+            surface.triangles,
+            surface.parts,
+            surface.uv,
+            head.hair_cover,
+            head.no_cover,
+            False,
+            self.seen,
+            self.seen_owner,
+            self.seen_weights,
+        )
         return points
 
     def _occlusion(self) -> np.ndarray:

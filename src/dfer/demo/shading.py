@@ -8,11 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from dfer.demo.face_model import Part
-from dfer.demo.raster import nearest
-
-SKIN, LEFT_EYE, RIGHT_EYE = int(Part.SKIN), int(Part.LEFT_EYE), int(Part.RIGHT_EYE)
-TEETH, TONGUE, LASH, CLOTH = int(Part.TEETH), int(Part.TONGUE), int(Part.LASH), int(Part.CLOTH)
+# The values of face_model.Part, written out: numba's cache of compiled code notices an edit of this
+# file, not of another. For the same reason nothing compiled is imported here.
+SKIN, LEFT_EYE, RIGHT_EYE, UPPER_TEETH, LOWER_TEETH, TONGUE, LASH, CLOTH, HAIR = range(9)
 
 
 class Surface(NamedTuple):
@@ -51,7 +49,9 @@ class Light(NamedTuple):
 
 class Moment(NamedTuple):
     """One frame: still (n, 3) expression before the head turns; normals and tangents (n, 3) after;
-    gaze (3,) unit vector relative to the head; folding (6,) depth of each skin fold.
+    gaze (3,) unit vector relative to the head; folding (6,) depth of each skin fold; lit (n, 3)
+    column, row and depth of each vertex as seen from the key light, and what that light sees,
+    the depth map `seen` (h, w).
     """
 
     still: np.ndarray
@@ -59,15 +59,56 @@ class Moment(NamedTuple):
     tangents: np.ndarray
     gaze: np.ndarray
     folding: np.ndarray
+    lit: np.ndarray
+    seen: np.ndarray
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _step(x, low, high):
     t = min(1.0, max(0.0, (x - low) / (high - low)))
     return t * t * (3 - 2 * t)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def _power(x, doublings):
+    """max(x, 0) to the power of 2 ** doublings."""
+    x = max(0.0, x)
+    for _ in range(doublings):
+        x *= x
+    return x
+
+
+@njit(cache=True, error_model="numpy")
+def _bilinear(image, u, v):
+    """The value of (h, w) `image` at u, v in 0…1 (v downwards)."""
+    height, width = image.shape
+    column = min(width - 1.001, max(0.0, u * width - 0.5))
+    row = min(height - 1.001, max(0.0, v * height - 0.5))
+    x, y = int(column), int(row)
+    right, down = column - x, row - y
+    upper = image[y, x] * (1 - right) + image[y, x + 1] * right
+    lower = image[y + 1, x] * (1 - right) + image[y + 1, x + 1] * right
+    return upper * (1 - down) + lower * down
+
+
+@njit(cache=True, error_model="numpy")
+def _unshadowed(seen, column, row, depth):
+    """Share of the key light, 0…1, that reaches a point (soft, from four texels of the map)."""
+    height, width = seen.shape
+    column, row = column - 0.5, row - 0.5
+    if not (0 <= column < width - 1 and 0 <= row < height - 1):
+        return 1.0
+    x, y = int(column), int(row)
+    right, down = column - x, row - y
+    share = 0.0
+    for dy in range(2):
+        for dx in range(2):
+            weight = (right if dx else 1 - right) * (down if dy else 1 - down)
+            share += weight * _step(seen[y + dy, x + dx] - depth, 0.05, 0.14)
+    return 1 - share
+
+
+@njit(cache=True, error_model="numpy")
 def _eye(surface, part, x, y, z, gaze, colour):
     """Linear albedo of an eyeball at the head position x, y, z; returns its shininess."""
     centre = surface.eyes[0] if part == LEFT_EYE else surface.eyes[1]
@@ -85,31 +126,31 @@ def _eye(surface, part, x, y, z, gaze, colour):
     lid_shadow = 1 - 0.45 * _step(y, 0.0, 0.5)
     for c in range(3):
         sclera = 0.70 - (0.05, 0.22, 0.22)[c] * corner
-        ring = surface.iris[c] * fibres * (1.25 - 0.9 * limbus)
+        ring = surface.iris[c] * fibres * (1.1 - 0.85 * limbus)
         value = sclera + iris * (ring - sclera)
         value += pupil * (0.004 - value)
         colour[c] = value * lid_shadow
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _teeth(x, y, upper, colour):
     """Linear albedo of teeth and gums at a template position."""
     across = abs(x)
     edge = across  # distance to the nearest gap between teeth
     for gap in (0.085, 0.152, 0.225, 0.29):
         edge = min(edge, abs(across - gap))
-    gap = np.exp(-((edge / 0.009) ** 2))
-    scallop = 0.016 * np.cos(across * 2 * np.pi / 0.075)
-    gum = _step(y, -0.555 + scallop, -0.535 + scallop)
+    gap = np.exp(-((edge / 0.007) ** 2))
+    scallop = 0.02 * gap
+    gum = _step(y + scallop, -0.555, -0.535)
     if not upper:
-        gum = 1 - _step(y, -0.735 + scallop, -0.715 + scallop)
-    white = 1 - 0.45 * gap * (1 - gum) - 0.7 * across
+        gum = 1 - _step(y - scallop, -0.735, -0.715)
+    white = 1 - 0.35 * gap * (1 - gum) - 2.2 * max(0.0, across - 0.1)
     for c in range(3):
-        tooth = (0.74, 0.69, 0.58)[c] * white
+        tooth = (0.74, 0.69, 0.58)[c] * max(0.1, white)
         colour[c] = tooth + gum * ((0.42, 0.13, 0.13)[c] - tooth)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _skin(surface, u, v, folding, lips, mouth, lids, colour):
     """Linear albedo of skin at atlas texel u, v."""
     size = surface.skin.shape[0]
@@ -121,7 +162,7 @@ def _skin(surface, u, v, folding, lips, mouth, lids, colour):
         if folding[k] > 0:
             fold += folding[k] * surface.folds[row, column, k] / 255
     kept = 1 - min(0.5, fold)
-    lips = _step(lips, 0.25, 0.75)
+    lips = 0.75 * _step(lips, 0.35, 0.9)
     for c in range(3):
         upper = (
             surface.skin[row, column, c] * (1 - right) + surface.skin[row, column + 1, c] * right
@@ -136,7 +177,7 @@ def _skin(surface, u, v, folding, lips, mouth, lids, colour):
         colour[c] = value * (kept if c == 0 else kept * (1 - 0.25 * fold))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def shade(surface, light, moment, owner, weights, occlusion, image):
     """Colour every drawn pixel of `image` (h, w, 3) float32, sRGB 0…255; leave the others.
 
@@ -167,32 +208,31 @@ def shade(surface, light, moment, owner, weights, occlusion, image):
             v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
             part = surface.parts[t]
             open_to_light = occlusion[y, x]
-            gloss, sharp = 0.0, 20.0
+            gloss, sharp = 0.0, 4  # strength and tightness of highlights
             wrap = 0.0  # how far light bleeds round the terminator, more so in red
             if part == SKIN:
                 lips = w0 * masks[a, 0] + w1 * masks[b, 0] + w2 * masks[c, 0]
                 mouth = w0 * masks[a, 1] + w1 * masks[b, 1] + w2 * masks[c, 1]
                 lids = w0 * masks[a, 2] + w1 * masks[b, 2] + w2 * masks[c, 2]
                 _skin(surface, u, v, moment.folding, lips, mouth, lids, colour)
-                gloss, sharp, wrap = 0.05 + 0.10 * lips, 14.0 + 26 * lips, 0.28
+                gloss, sharp, wrap = 0.05 + 0.06 * lips, 4, 0.28
             elif part in (LEFT_EYE, RIGHT_EYE):
                 p = moment.still
                 px = w0 * p[a, 0] + w1 * p[b, 0] + w2 * p[c, 0]
                 py = w0 * p[a, 1] + w1 * p[b, 1] + w2 * p[c, 1]
                 pz = w0 * p[a, 2] + w1 * p[b, 2] + w2 * p[c, 2]
                 _eye(surface, part, px, py, pz, moment.gaze, colour)
-                gloss, sharp, wrap = 0.9, 120.0, 0.15
-            elif part == TEETH:
+                gloss, sharp, wrap = 0.9, 7, 0.15
+            elif part in (UPPER_TEETH, LOWER_TEETH):
                 p = surface.place
                 px = w0 * p[a, 0] + w1 * p[b, 0] + w2 * p[c, 0]
                 py = w0 * p[a, 1] + w1 * p[b, 1] + w2 * p[c, 1]
-                upper = p[a, 1] + p[b, 1] + p[c, 1] > -1.94
-                _teeth(px, py, upper, colour)
-                gloss, sharp, wrap = 0.12, 40.0, 0.2
+                _teeth(px, py, part == UPPER_TEETH, colour)
+                gloss, sharp, wrap = 0.12, 5, 0.2
                 open_to_light *= open_to_light
             elif part == TONGUE:
                 colour[0], colour[1], colour[2] = 0.36, 0.10, 0.10
-                gloss, sharp, wrap = 0.08, 25.0, 0.2
+                gloss, sharp, wrap = 0.08, 5, 0.2
                 open_to_light *= open_to_light
             elif part == LASH:
                 colour[0], colour[1], colour[2] = 0.012, 0.008, 0.006
@@ -202,14 +242,14 @@ def shade(surface, light, moment, owner, weights, occlusion, image):
                     colour[k] = surface.garment[k] * hem
                 wrap = 0.1
             else:
-                lightness = nearest(surface.hair_shade, u, v) / 128
+                lightness = _bilinear(surface.hair_shade, u, v) / 128
                 for k in range(3):
                     colour[k] = surface.hair[k] * lightness * lightness
 
             lit = nx * key[0] + ny * key[1] + nz * key[2]
             filled = max(0.0, nx * fill[0] + ny * fill[1] + nz * fill[2])
             up = 0.5 + 0.5 * ny
-            if part > CLOTH:  # hair scatters light around its strands
+            if part == HAIR:  # hair scatters light around its strands
                 g = moment.tangents
                 tx = w0 * g[a, 0] + w1 * g[b, 0] + w2 * g[c, 0]
                 ty = w0 * g[a, 1] + w1 * g[b, 1] + w2 * g[c, 1]
@@ -218,12 +258,21 @@ def shade(surface, light, moment, owner, weights, occlusion, image):
                 half = tx * hx + ty * hy + tz * hz
                 lit = np.sqrt(max(0.0, 1 - along * along)) * (0.25 + 0.75 * max(0.0, lit))
                 shine = np.sqrt(max(0.0, 1 - half * half))
-                shine = 0.06 * shine**40 * _step(nx * key[0] + ny * key[1] + nz * key[2], -0.2, 0.6)
+                shine = (
+                    0.06
+                    * _power(shine, 5)
+                    * _step(nx * key[0] + ny * key[1] + nz * key[2], -0.2, 0.6)
+                )
             else:
-                shine = gloss * max(0.0, nx * hx + ny * hy + nz * hz) ** sharp
+                shine = gloss * _power(nx * hx + ny * hy + nz * hz, sharp)
                 if part == SKIN:
-                    shine += 0.04 * (1 - max(0.0, nz)) ** 4
-            direct = 0.45 + 0.55 * open_to_light
+                    shine += 0.04 * _power(1 - nz, 2)
+            q = moment.lit
+            column = w0 * q[a, 0] + w1 * q[b, 0] + w2 * q[c, 0]
+            row = w0 * q[a, 1] + w1 * q[b, 1] + w2 * q[c, 1]
+            depth = w0 * q[a, 2] + w1 * q[b, 2] + w2 * q[c, 2]
+            shadow = 0.85 * (1 - _unshadowed(moment.seen, column, row, depth))
+            direct = (0.45 + 0.55 * open_to_light) * (1 - shadow)
             for k in range(3):
                 bleed = wrap * (1.0, 0.55, 0.45)[k]
                 strength = max(0.0, (lit + bleed) / (1 + bleed))
