@@ -20,10 +20,12 @@ if "datasets" not in config:  # --configfile replaces the default, it does not a
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/demo.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/model.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/check.smk"
 
 
 rule all:

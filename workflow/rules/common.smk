@@ -10,8 +10,12 @@ import sys
 from pathlib import Path
 
 # Jobs call `python -m dfer.<stage>`: let that be the Python that runs Snakemake, and this checkout.
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+SOURCE = str(Path(workflow.basedir) / "src")
+sys.path.insert(0, SOURCE)
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    PYTHONPATH=os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")])),
+)
 
 from dfer import provenance
 from dfer.configuration import check_config, dataset_settings, device_count
@@ -89,16 +93,6 @@ def code(*stages, unused=None):
         return stamp
 
     return {module.replace(".", "_"): carry(module) for module in provenance.modules(*stages)}
-
-
-def option(name, key):
-    """A parameter function: `name value` where the dataset's configuration has `key`, or ''."""
-
-    def value(wildcards):
-        found = STORED[wildcards.dataset].get(key)
-        return "" if found is None else f"{name} {found}"
-
-    return value
 
 
 def text_key(clip):

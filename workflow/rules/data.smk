@@ -10,59 +10,6 @@ OUTPUTS, below results/<dataset>/:
 """
 
 
-def shards(pattern):
-    """An input function: `pattern` for every shard of the dataset."""
-
-    def paths(wildcards):
-        count = STORED[wildcards.dataset]["shards"]
-        return expand(pattern, dataset=wildcards.dataset, shard=range(count))
-
-    return paths
-
-
-def release_of(wildcards):
-    """The release's root, where rules of this workflow make it; nobody's input otherwise."""
-    return rendered(wildcards.dataset)
-
-
-def shard_list(wildcards):
-    """The clips of one shard, known once the manifest is made."""
-    checkpoints.manifest.get(dataset=wildcards.dataset)
-    return f"results/{wildcards.dataset}/shards/{wildcards.shard}.parquet"
-
-
-def aligned_first(wildcards):
-    """Landmarks and their rejects, unless the release brings face crops of its own."""
-    if STORED[wildcards.dataset]["source"] == "crops":
-        return {}
-    return {
-        "landmarks": f"results/{wildcards.dataset}/landmarks/{wildcards.shard}.parquet",
-        "align_rejects": f"results/{wildcards.dataset}/landmarks/{wildcards.shard}.rejects.parquet",
-    }
-
-
-def all_rejects(wildcards):
-    """The rejects of every shard's alignment and extraction."""
-    patterns = ["results/{dataset}/store/{shard}.rejects.parquet"]
-    if STORED[wildcards.dataset]["source"] == "video":
-        patterns.append("results/{dataset}/landmarks/{shard}.rejects.parquet")
-    return [path for pattern in patterns for path in shards(pattern)(wildcards)]
-
-
-def other_readers(wildcards):
-    """Readers of other layouts than this dataset's."""
-    modules = {"csv": "table", "dfew": "dfew", "ferv39k": "ferv39k", "mafw": "mafw"}
-    reader = STORED[wildcards.dataset]["reader"]
-    return {f"dfer.datasets.{name}" for key, name in modules.items() if key != reader}
-
-
-def other_backends(wildcards):
-    """Landmark backends that this dataset does not use."""
-    modules = {"dlib": "dlib_68", "face_alignment": "face_alignment_68"}
-    backend = STORED[wildcards.dataset]["landmarks"]["backend"]
-    return {f"dfer.faces.{name}" for key, name in modules.items() if key != backend}
-
-
 checkpoint manifest:
     """Read a release: its clips, its folds, and which shard each clip is in."""
     input:
@@ -73,6 +20,8 @@ checkpoint manifest:
         shards=directory("results/{dataset}/shards"),
     log:
         "results/logs/{dataset}/manifest.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.manifest", unused=other_readers),
         reader=lambda w: STORED[w.dataset]["reader"],
@@ -97,6 +46,8 @@ rule align:
         rejects="results/{dataset}/landmarks/{shard}.rejects.parquet",
     log:
         "results/logs/{dataset}/align/{shard}.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.align", unused=other_backends),
         root=lambda w: STORED[w.dataset]["root"],
@@ -117,6 +68,8 @@ rule extract:
         rejects="results/{dataset}/store/{shard}.rejects.parquet",
     log:
         "results/logs/{dataset}/extract/{shard}.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.extract"),
         root=lambda w: STORED[w.dataset]["root"],
@@ -138,6 +91,8 @@ rule rejects:
         "results/{dataset}/rejects.parquet",
     log:
         "results/logs/{dataset}/rejects.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.splits"),
     shell:
@@ -154,6 +109,8 @@ rule splits:
         "results/{dataset}/splits.parquet",
     log:
         "results/logs/{dataset}/splits.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.splits"),
         allowed=lambda w: STORED[w.dataset].get("allow_rejects", 0),

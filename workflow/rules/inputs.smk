@@ -1,0 +1,161 @@
+"""What jobs read, as functions of their wildcards: the releases, the shards, the runs of a table.
+
+REQUIRED: common.smk
+"""
+
+import csv
+
+DEMO = config.get("demo", {})
+PEOPLE = {"demo": DEMO.get("identities", 20), "demo-stills": DEMO.get("stills_identities", 24)}
+
+
+def rendered(dataset):
+    """The files of a release that these rules make; none where it lies on disk already."""
+    if dataset not in PEOPLE:
+        return []
+    release = f"results/{dataset}/release"
+    kind, letter = ("clips", "s") if dataset == "demo" else ("stills", "t")
+    people = [f"{release}/{kind}/{letter}{number:02d}" for number in range(PEOPLE[dataset])]
+    return [f"{release}/labels.csv", *people]
+
+
+def demo_pictures():
+    """What a person looks at to judge the demo."""
+    return ["results/demo/contact_sheet.png"] if "demo" in DATASETS else []
+
+
+def shards(pattern):
+    """An input function: `pattern` for every shard of the dataset."""
+
+    def paths(wildcards):
+        count = STORED[wildcards.dataset]["shards"]
+        return expand(pattern, dataset=wildcards.dataset, shard=range(count))
+
+    return paths
+
+
+# Where each layout keeps its lists of labels and folds, at the root or in a folder of an archive.
+LABEL_FILES = {
+    "csv": ["labels.csv"],
+    "dfew": ["EmoLabel_DataSplit/*/*.csv", "*/EmoLabel_DataSplit/*/*.csv"],
+    "ferv39k": ["4_setups/All_scenes/*.csv", "*/4_setups/All_scenes/*.csv"],
+    "mafw": ["*/single/no_caption/*/*.txt", "*/*/single/no_caption/*/*.txt"],
+}
+
+
+def release_of(wildcards):
+    """What a manifest is read from: a release that is rendered here, or one's lists on disk."""
+    what = STORED[wildcards.dataset]
+    found = rendered(wildcards.dataset)
+    for pattern in LABEL_FILES[what["reader"]] if not found else []:
+        found += sorted(map(str, Path(what["root"]).glob(pattern)))
+    return found
+
+
+def check_arguments(dataset):
+    """The command line of `dfer.check_data` for a dataset of the configuration."""
+    what = DATASETS[dataset]
+    return f"--dataset {what['reader']} --root '{what['root']}' --source {what['source']}"
+
+
+def shard_list(wildcards):
+    """The clips of one shard, known once the manifest is made."""
+    checkpoints.manifest.get(dataset=wildcards.dataset)
+    return f"results/{wildcards.dataset}/shards/{wildcards.shard}.parquet"
+
+
+def aligned_first(wildcards):
+    """Landmarks and their rejects, unless the release brings face crops of its own."""
+    if STORED[wildcards.dataset]["source"] == "crops":
+        return {}
+    return {
+        "landmarks": f"results/{wildcards.dataset}/landmarks/{wildcards.shard}.parquet",
+        "align_rejects": f"results/{wildcards.dataset}/landmarks/{wildcards.shard}.rejects.parquet",
+    }
+
+
+def all_rejects(wildcards):
+    """The rejects of every shard's alignment and extraction."""
+    patterns = ["results/{dataset}/store/{shard}.rejects.parquet"]
+    if STORED[wildcards.dataset]["source"] == "video":
+        patterns.append("results/{dataset}/landmarks/{shard}.rejects.parquet")
+    return [path for pattern in patterns for path in shards(pattern)(wildcards)]
+
+
+def other_readers(wildcards):
+    """Readers of other layouts than this dataset's."""
+    modules = {"csv": "table", "dfew": "dfew", "ferv39k": "ferv39k", "mafw": "mafw"}
+    reader = STORED[wildcards.dataset]["reader"]
+    return {f"dfer.datasets.{name}" for key, name in modules.items() if key != reader}
+
+
+def other_backends(wildcards):
+    """Landmark backends that this dataset does not use."""
+    modules = {"dlib": "dlib_68", "face_alignment": "face_alignment_68"}
+    backend = STORED[wildcards.dataset]["landmarks"]["backend"]
+    return {f"dfer.faces.{name}" for key, name in modules.items() if key != backend}
+
+
+RUN = "results/{dataset}/runs/{run}/fold{fold}-seed{seed}"
+
+
+def settings(wildcards):
+    """The settings of a run."""
+    return SETTINGS[wildcards.dataset, wildcards.run]
+
+
+def text_of(wildcards):
+    """The class words' features of the run's CLIP."""
+    return f"results/{wildcards.dataset}/text.{text_key(settings(wildcards).clip)}.safetensors"
+
+
+def clip_files(clip):
+    """The files of a CLIP that lie on this disk: its JSON configuration, its weights."""
+    paths = [clip.model] * clip.model.endswith(".json")
+    weights = clip.weights or ""
+    return paths + [weights] * (weights.startswith("results/") or Path(weights).is_file())
+
+
+def unused_by(wildcards):
+    """Modules of the model that the run's variant does not use."""
+    return unused_modules(settings(wildcards))
+
+
+CLIPS = {text_key(s.clip): s.clip for s in SETTINGS.values()}
+
+
+REPORTED = "config/reported.csv"
+
+with open(Path(workflow.basedir) / REPORTED, newline="", encoding="utf-8") as file:
+    TABLE_VARIANTS = {}
+    for row in csv.DictReader(file):
+        variants = TABLE_VARIANTS.setdefault(row["table"], [])
+        if row["variant"] in VARIANTS and row["variant"] not in variants:
+            variants.append(row["variant"])
+
+
+def predictions_of(wildcards):
+    """Predictions of every run that a table's rows name, those of several rows once."""
+    return sorted(
+        {
+            path
+            for dataset in DATASETS
+            for variant in TABLE_VARIANTS[wildcards.table]
+            for path in runs(dataset, variant, f"{RUN}/predictions.parquet")
+        }
+    )
+
+
+def flops_of(wildcards):
+    """The FLOPs, for tables that print them."""
+    return [] if wildcards.table in ("1", "5") else "results/flops.parquet"
+
+
+def run_names(wildcards):
+    """JSON: dataset → variant → key of its settings, for the rows of a table."""
+    return json.dumps(
+        {
+            dataset: {v: settings_of(dataset, v).key for v in TABLE_VARIANTS[wildcards.table]}
+            for dataset in DATASETS
+        }
+    )
