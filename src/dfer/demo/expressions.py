@@ -14,8 +14,8 @@ PATTERNS: dict[str, list[dict[str, float]]] = {
     "happy": [
         {
             "mouthSmile": 1.0,
-            "cheekSquint": 0.9,
-            "eyeSquint": 0.35,
+            "cheekSquint": 0.8,
+            "eyeSquint": 0.2,
             "mouthUpperUp": 0.35,
             "mouthDimple": 0.3,
             "jawOpen": 0.15,
@@ -28,9 +28,8 @@ PATTERNS: dict[str, list[dict[str, float]]] = {
             "mouthFrown": 1.25,
             "mouthShrugLower": 0.7,
             "mouthStretch": 0.25,
-            "eyeSquint": 0.15,
-            "eyeLookDown": 0.25,
-            "eyeBlink": 0.06,
+            "eyeSquint": 0.1,
+            "eyeLookDown": 0.2,
         },
     ],
     "neutral": [{}],

@@ -212,9 +212,9 @@ def _textures(style: Style, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
         end = 1 - 0.05 * (1 + shell) * (1 + ragged)
         cover = along < end
         if shell:
-            cover &= strands + 0.7 * clumps > 0.25 + 0.55 * (shell - 1)
+            cover &= strands + 0.7 * clumps > 0.25 + 0.55 * (shell - 1) - 0.9 * style.curl
         covers.append(np.where(cover, 255, 0).astype(np.uint8))
-        shade = 122 * (1 + 0.11 * strands + 0.13 * clumps + 0.05 * shell)
+        shade = 122 * (1 + 0.11 * strands + (0.13 - 0.05 * style.curl) * clumps + 0.05 * shell)
         shades.append(np.clip(shade, 30, 255).astype(np.uint8))
     return np.concatenate(covers), np.concatenate(shades)
 
