@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, open_store, train_batches
+from dfer.clips.store import ClipStore
 from dfer.files import UserError, atomic, read_parquet, run, write_parquet, write_text
 from dfer.inference import (
     device_name,
@@ -55,6 +57,10 @@ HISTORY = pa.schema(
 )
 
 
+class Diverged(UserError):
+    """The loss of a training is not finite or explodes."""
+
+
 def train(
     settings: RunSettings,
     data: TrainClips,
@@ -67,6 +73,7 @@ def train(
     device: torch.device,
     workers: int = 0,
     name: str = "run",
+    stop: Callable[[list[dict[str, Any]]], bool] | None = None,
 ) -> tuple[Recogniser, pd.DataFrame]:
     """Train a `Recogniser` and return it at the chosen epoch, with the history of all epochs.
 
@@ -75,9 +82,11 @@ def train(
             equals) is chosen: the checkpoint rules `val` and `test`. None is the rule `last`.
         text: features of the class words, (#class, D).
         fingerprint: of code, settings and data; a state of another one is refused.
+        stop: asked before each epoch, with the history so far (rows as in `HISTORY`), whether to
+            end the training there.
 
     Raises:
-        UserError: the loss is not finite or explodes.
+        Diverged: the loss is not finite or explodes.
     """
     how = settings.train
     torch.manual_seed(seed)  # the new modules' initial weights
@@ -93,6 +102,8 @@ def train(
     batches = EpochBatches(len(data.clips), how.batch, first=first, last=how.epochs, seed=seed)
     stream = iter(train_batches(data, batches, workers))
     for epoch in range(first, how.epochs):
+        if stop is not None and stop(history):
+            break
         began = time.perf_counter()
         model.train()
         counts, total = np.zeros((len(text), len(text)), np.int64), 0.0
@@ -106,7 +117,7 @@ def train(
             loss = F.cross_entropy(logits, labels.to(device))
             value = loss.item()
             if not math.isfinite(value) or value > 1e3:
-                raise UserError(
+                raise Diverged(
                     f"{name}: the loss is {value:.3g} in epoch {epoch + 1}, step {step + 1} of "
                     f"{batches.steps}, at a learning rate of {lr:.3g}. Lower train.lr, or set "
                     "train.clip_gradient (1.0, for example)."
@@ -147,7 +158,7 @@ def train(
     if best is not None:
         model.load_state_dict(best["model"])
     table = pd.DataFrame(history)
-    table["chosen"] = table.epoch == (best["epoch"] if best else how.epochs)
+    table["chosen"] = table.epoch == (best["epoch"] if best else table.epoch.max())
     return model, table
 
 
@@ -218,6 +229,48 @@ def read_state(path: Path, fingerprint: str, name: str) -> dict[str, Any] | None
     return state
 
 
+def read_clips(
+    args: argparse.Namespace, settings: RunSettings
+) -> tuple[TrainClips, EvaluationClips | None]:
+    """The clips that a run trains on, and those that its checkpoint rule watches.
+
+    `args` as of `parser`: splits, store, classes, fold, seed.
+    """
+    rule, frames = settings.train.checkpoint, settings.model.frames
+    size = vision_config(settings.clip.model).image_size
+    store = open_store(args.store)
+    splits = read_parquet(args.splits)
+    splits = splits[splits.fold == args.fold]
+    index = {label: i for i, label in enumerate(args.classes)}
+
+    def clips(rows: pd.Series) -> tuple[list[str], list[int]]:
+        return splits["clip"][rows].tolist(), splits.label[rows].map(index).tolist()
+
+    trained = (splits.split == "train") & ~(splits.held_out & (rule == "val"))
+    augment = settings.train.augment
+    data = TrainClips(
+        store, *clips(trained), frames=frames, size=size, augment=augment, seed=args.seed
+    )
+    watched = {"last": None, "val": splits.held_out, "test": splits.split == "test"}[rule]
+    if watched is None:
+        return data, None
+    return data, EvaluationClips(store, *clips(watched), frames=frames, size=size)
+
+
+def identify(args: argparse.Namespace, settings: RunSettings, store: ClipStore) -> dict[str, Any]:
+    """All that decides a run's numbers, but the machine. `args` as of `parser`."""
+    return {
+        "dataset": args.dataset,
+        "settings": asdict(settings),
+        "fold": args.fold,
+        "seed": args.seed,
+        "classes": args.classes,
+        "code": stamps("dfer.train", without=unused_modules(settings)),
+        "inputs": [file_digest(path) for path in (args.splits, args.text)]
+        + [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in store.paths],
+    }
+
+
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -241,37 +294,9 @@ def main(args: argparse.Namespace) -> None:
     """Train, then write checkpoint, history and record."""
     device = pick_device(args.threads)
     settings = RunSettings.from_dict(json.loads(args.settings))
-    rule, frames = settings.train.checkpoint, settings.model.frames
-    size = vision_config(settings.clip.model).image_size
-    store = open_store(args.store)
-    splits = read_parquet(args.splits)
-    splits = splits[splits.fold == args.fold]
-    index = {label: i for i, label in enumerate(args.classes)}
-
-    def clips(rows: pd.Series) -> tuple[list[str], list[int]]:
-        return splits["clip"][rows].tolist(), splits.label[rows].map(index).tolist()
-
-    trained = (splits.split == "train") & ~(splits.held_out & (rule == "val"))
-    augment = settings.train.augment
-    data = TrainClips(
-        store, *clips(trained), frames=frames, size=size, augment=augment, seed=args.seed
-    )
-    watched = {"last": None, "val": splits.held_out, "test": splits.split == "test"}[rule]
-    monitor = None
-    if watched is not None:
-        monitor = EvaluationClips(store, *clips(watched), frames=frames, size=size)
-
+    data, monitor = read_clips(args, settings)
     machine = environment(args.threads, device_name(device))
-    identity = {
-        "dataset": args.dataset,
-        "settings": asdict(settings),
-        "fold": args.fold,
-        "seed": args.seed,
-        "classes": args.classes,
-        "code": stamps("dfer.train", without=unused_modules(settings)),
-        "inputs": [file_digest(path) for path in (args.splits, args.text)]
-        + [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in store.paths],
-    }
+    identity = identify(args, settings, data.store)
     same_machine = {key: machine[key] for key in ("packages", "device", "threads")}
     state_path = Path(args.checkpoint).with_name("state.pt")
     model, history = train(
