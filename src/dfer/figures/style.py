@@ -1,0 +1,128 @@
+"""What all figures share: type, colours, the line that says what was measured, and saving.
+
+Figures are views of Parquet tables: no module here computes what a model says, and none needs
+torch. Equal data give equal bytes in all three formats.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dfer.files import atomic, read_parquet
+
+FORMATS = ("pdf", "svg", "png")
+# Variants that are compared, and classes, which the colour-blind can tell apart (Okabe & Ito).
+VARIANTS = ("#7f8fa6", "#d55e00", "#0072b2", "#009e73")
+CLASSES = (
+    *("#e69f00", "#0072b2", "#8c8c8c", "#d55e00", "#56b4e9", "#009e73", "#cc79a7"),
+    *("#000000", "#7b3294", "#a6761d", "#b8b800"),
+)
+INK, FAINT = "#222222", "#767676"
+
+plt.rcParams.update(
+    {
+        "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine has it
+        "font.size": 8,
+        "axes.titlesize": 9,
+        "axes.titleweight": "bold",
+        "axes.labelsize": 8,
+        "axes.edgecolor": FAINT,
+        "axes.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "xtick.color": FAINT,
+        "ytick.color": FAINT,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "legend.frameon": False,
+        "pdf.fonttype": 42,
+        "svg.hashsalt": "dfer",
+        "figure.constrained_layout.use": True,
+        "savefig.dpi": 200,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a figure is of: the dataset, and the variants with the keys of their settings."""
+
+    title: str
+    synthetic: bool
+    classes: list[str]
+    runs: dict[str, str]  # name in the figure → key of the settings
+
+
+def heading(figure: Figure, what: str, shown: Shown, *facts: str) -> None:
+    """Title and subtitle: what is seen, on which data, measured how; synthetic data say so."""
+    dataset = shown.title + " (synthetic)" * shown.synthetic
+    says = ["rendered faces: nothing here is about the paper's data"] * shown.synthetic
+    height = figure.get_size_inches()[1]
+    title = f"{what} · {dataset}"
+    figure.text(0.01, 1 - 0.05 / height, title, ha="left", va="top", size=10, weight="bold")
+    lines = "\n".join([*facts, *says])
+    room = 0.34 + 0.12 * (1 + lines.count("\n"))
+    figure.text(0.01, 1 - 0.26 / height, lines, ha="left", va="top", size=7, color=FAINT)
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - room / height))
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 fold", "5 folds"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def extent(table: pd.DataFrame) -> str:
+    """ "5 folds, 3 seeds" of a table of runs."""
+    return f"{counted(table.fold.nunique(), 'fold')}, {counted(table.seed.nunique(), 'seed')}"
+
+
+def choice(examples: pd.DataFrame) -> str:
+    """How the clips of `dfer.examples` were chosen, in words."""
+    if (examples.why == "named").all():
+        return "clips as the configuration names them"
+    return "clips: of each class the first test clip on which the two disagree, else its first"
+
+
+def save(figure: Figure, out: Path | str) -> None:
+    """Write `<out>.pdf`, `<out>.svg` and `<out>.png`, without dates, and close the figure."""
+    metadata = {
+        "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+        "svg": {"Date": None},
+        "png": {"Software": None},
+    }
+    for form in FORMATS:
+        with atomic(f"{out}.{form}") as temporary:
+            figure.savefig(temporary, format=form, metadata=metadata[form])
+    plt.close(figure)
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The command line of every figure; each adds what it reads."""
+    top = argparse.ArgumentParser(description=description)
+    top.add_argument("--dataset", required=True, help="JSON: title, synthetic, classes")
+    top.add_argument("--runs", required=True, help="JSON: name in the figure → key of the settings")
+    top.add_argument("--out", required=True, help="path without ending: .pdf, .svg, .png")
+    return top
+
+
+def shown_of(args: argparse.Namespace) -> Shown:
+    """What the command line says of dataset and runs."""
+    return Shown(**json.loads(args.dataset), runs=json.loads(args.runs))
+
+
+def read_all(paths: list[str], columns: list[str] | None = None) -> pd.DataFrame:
+    """The rows of several Parquet files, one after the other."""
+    return pd.concat([read_parquet(path, columns) for path in sorted(paths)], ignore_index=True)
