@@ -36,7 +36,9 @@ MAPS = pa.schema(
 )
 
 
-def maps_of(trained: TrainedRun, examples: pd.DataFrame, store: ClipStore) -> pd.DataFrame:
+def maps_of(
+    trained: TrainedRun, examples: pd.DataFrame, store: ClipStore, name: str
+) -> pd.DataFrame:
     """Rows of `MAPS` of the clips of the run's fold; the model is where it is (CPU or GPU)."""
     settings = trained.settings
     data = EvaluationClips(
@@ -52,7 +54,7 @@ def maps_of(trained: TrainedRun, examples: pd.DataFrame, store: ClipStore) -> pd
     for i, (frames, _) in enumerate(evaluation_batches(data, 1, 0)):
         maps = relevance(trained.model, normalise(frames), predicted[i : i + 1])[0].cpu()
         shared = {
-            "run": settings.key,
+            "run": name,
             "fold": trained.fold,
             "seed": trained.seed,
             "clip": data.clips[i],
@@ -66,6 +68,7 @@ def maps_of(trained: TrainedRun, examples: pd.DataFrame, store: ClipStore) -> pd
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    top.add_argument("--run", help="the run's name in the table; else the key of its settings")
     top.add_argument("--checkpoints", nargs="+", required=True, help="of one variant, all folds")
     top.add_argument("--examples", required=True, help="as dfer.examples writes them")
     top.add_argument("--store", required=True, help="folder of the clip store's shards")
@@ -84,7 +87,8 @@ def main(args: argparse.Namespace) -> None:
         mine = examples[examples.fold == trained.fold]
         if len(mine):
             trained.model.to(device)
-            parts.append(maps_of(trained, mine, store))
+            name = args.run or trained.settings.key
+            parts.append(maps_of(trained, mine, store, name))
     maps = pd.concat(parts, ignore_index=True)
     if missing := sorted(set(examples["clip"]) - set(maps["clip"])):
         raise UserError(f"no checkpoint is of the fold of {', '.join(missing)}")

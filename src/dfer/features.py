@@ -45,6 +45,7 @@ def extract(
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    top.add_argument("--run", help="the run's name in the table; else the key of its settings")
     top.add_argument("--checkpoint", required=True)
     top.add_argument("--splits", required=True)
     top.add_argument("--store", required=True, help="folder of the clip store's shards")
@@ -75,7 +76,7 @@ def main(args: argparse.Namespace) -> None:
     table = pd.DataFrame(
         {
             "dataset": trained.dataset,
-            "run": trained.settings.key,
+            "run": args.run or trained.settings.key,
             "fold": np.int32(trained.fold),
             "seed": np.int32(trained.seed),
             "clip": rows["clip"].to_numpy(),

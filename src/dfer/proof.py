@@ -1,19 +1,22 @@
-"""A proof of one table: the bare `tabular` set by LaTeX, as PDF and PNG.
+"""A proof of tables: the bare `tabular`s set by LaTeX, one as PDF and PNG, or several in a PDF.
 
 The tables themselves never need TeX; this does (pdflatex with booktabs and standalone, and
 pdftoppm of poppler): Debian's texlive-latex-extra and poppler-utils, or any TeX Live.
 
     python -m dfer.proof results/table1.tex --pdf results/proof/table1.pdf --png …/table1.png
+    python -m dfer.proof results/table*.tex --pdf results/proof/tables.pdf
 """
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 from dfer.files import UserError, atomic, run
+from dfer.tables import CAPTIONS
 
 DOCUMENT = r"""\documentclass[border=4pt]{standalone}
 \usepackage[utf8]{inputenc}
@@ -23,6 +26,57 @@ DOCUMENT = r"""\documentclass[border=4pt]{standalone}
 \input{%s}
 \end{document}
 """
+
+# All tables as a paper has them: floats with captions; what stands as comments in the .tex below.
+ARTICLE = r"""\documentclass{article}
+\usepackage[utf8]{inputenc}
+\usepackage[T1]{fontenc}
+\usepackage[a4paper,landscape,margin=15mm]{geometry}
+\usepackage{booktabs,adjustbox}
+\pagestyle{plain}
+\begin{document}
+%s
+\end{document}
+"""
+FLOAT = r"""\begin{table}[htbp]
+\centering
+\setcounter{table}{\numexpr%(number)s-1\relax}
+\caption{%(caption)s}
+\adjustbox{max width=\textwidth}{\input{%(path)s}}
+\par\medskip
+\begin{minipage}{\textwidth}\footnotesize\raggedright %(notes)s\end{minipage}
+\end{table}
+"""
+
+
+def article(tables: list[Path]) -> str:
+    """A document of all `tables`, each numbered by its name and with its comments as notes.
+
+    Raises:
+        UserError: a file's name has no number.
+    """
+    floats = []
+    for path in tables:
+        found = re.fullmatch(r"table(\d+)", path.stem)
+        if found is None:
+            raise UserError(f"{path}: a table's file is named table<number>.tex")
+        lines = path.read_text(encoding="utf-8").splitlines()
+        notes = [escape(line.removeprefix("% ")) for line in lines if line.startswith("% ")]
+        floats.append(
+            FLOAT
+            % {
+                "caption": escape(CAPTIONS[int(found[1])]),
+                "number": found[1],
+                "path": path.resolve().as_posix(),
+                "notes": r"\par ".join(notes),
+            }
+        )
+    return ARTICLE % "\n".join(floats)
+
+
+def escape(text: str) -> str:
+    """Plain text for LaTeX."""
+    return re.sub(r"([&%$#_{}])", r"\\\1", text)
 
 
 def typeset(document: str, folder: Path, name: str) -> Path:
@@ -65,21 +119,29 @@ def picture(pdf: Path, png: Path) -> None:
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    top.add_argument("table", type=Path)
+    top.add_argument("tables", type=Path, nargs="+", help=".tex, bare tabulars")
     top.add_argument("--pdf", type=Path, required=True)
-    top.add_argument("--png", type=Path, required=True)
+    top.add_argument("--png", type=Path, help="the one table, cut to its size; else an article")
     return top
 
 
 def main(args: argparse.Namespace) -> None:
-    """Set the table and picture it."""
+    """Set the tables, and picture a single one."""
+    if args.png and len(args.tables) > 1:
+        raise UserError("--png is for a single table")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pdf = typeset(DOCUMENT % args.table.resolve().as_posix(), folder, args.table.stem)
-        picture(pdf, folder / "picture.png")
-        for made, wanted in ((pdf, args.pdf), (folder / "picture.png", args.png)):
+        if args.png:
+            document = DOCUMENT % args.tables[0].resolve().as_posix()
+        else:
+            document = article(args.tables)
+        made = {args.pdf: typeset(document, folder, args.pdf.stem)}
+        if args.png:
+            made[args.png] = folder / "picture.png"
+            picture(made[args.pdf], made[args.png])
+        for wanted, file in made.items():
             with atomic(wanted) as temporary:
-                shutil.copyfile(made, temporary)
+                shutil.copyfile(file, temporary)
 
 
 if __name__ == "__main__":

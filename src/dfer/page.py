@@ -1,0 +1,157 @@
+"""What the workflow's report shows beside figures, as self-contained HTML pages.
+
+    python -m dfer.page results/table1.md --title "Table 1" --out results/report/table1.html
+    python -m dfer.page results/demo/rejects.parquet --title Rejects --out …/rejects.html
+    python -m dfer.page --settings '{"full": {"model": {"blocks": 2}}}' --title … --out …
+
+Of Markdown it knows what this project's own pages use: headings, paragraphs, lists, tables with
+pipes, code, emphasis. A Parquet file becomes a table, settings a row each and a column a variant.
+"""
+
+import argparse
+import html
+import json
+import re
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dfer.files import UserError, read_parquet, run, write_text
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; margin: 1.5rem auto; padding: 0 1rem;
+       max-width: 80rem; }}
+h1 {{ font-size: 1.25rem; }} h2 {{ font-size: 1.1rem; }}
+.wide {{ overflow-x: auto; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0;
+        border-top: 2px solid; border-bottom: 2px solid; }}
+th {{ border-bottom: 1px solid; vertical-align: bottom; }}
+th, td {{ padding: .2rem .7rem; text-align: left; white-space: nowrap; }}
+td.number {{ text-align: right; }}
+tr:nth-child(even) td {{ background: #f6f6f4; }}
+code {{ background: #f1f1ee; padding: 0 .2em; }}
+li {{ color: #555; }}
+</style></head><body>
+<h1>{title}</h1>
+{body}
+</body></html>
+"""
+NUMBER = re.compile(r"[*<>/u]*[-−]?\d[\d.,]*%?([*<>/u]*)( ± [\d.]+)?( \[\d+\])?|[–-]")
+
+
+def from_markdown(text: str) -> str:
+    """The body of a page from Markdown."""
+    blocks = []
+    lines = [line.rstrip() for line in text.splitlines()]
+    for kind, group in groupby(lines, _kind):
+        block = list(group)
+        if kind == "heading":
+            for line in block:
+                marks, _, words = line.partition(" ")
+                level = min(len(marks) + 1, 6)
+                blocks.append(f"<h{level}>{inline(words)}</h{level}>")
+        elif kind == "list":
+            items = "".join(f"<li>{inline(line[2:])}</li>" for line in block)
+            blocks.append(f"<ul>{items}</ul>")
+        elif kind == "table":
+            rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block]
+            blocks.append(table(rows[0], rows[2:]))
+        elif kind == "paragraph":
+            blocks.append(f"<p>{inline(' '.join(block))}</p>")
+    return "\n".join(blocks)
+
+
+def _kind(line: str) -> str:
+    """What a line is part of."""
+    if not line:
+        return "blank"
+    starts = {"#": "heading", "|": "table"}
+    return "list" if line.startswith("- ") else starts.get(line[0], "paragraph")
+
+
+def inline(text: str) -> str:
+    """Code, bold and italics of a line; <u> and <br> as they are, all else is text."""
+    text = html.escape(text, quote=False)
+    text = re.sub(r"&lt;(/?u|br)&gt;", r"<\1>", text)
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    text = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
+    return re.sub(r"\*([^*]+)\*", r"<i>\1</i>", text)
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """An HTML table of cells in Markdown; numbers stand to the right."""
+
+    def cell(text: str) -> str:
+        kind = ' class="number"' if NUMBER.fullmatch(text) else ""
+        return f"<td{kind}>{inline(text)}</td>"
+
+    head = "".join(f"<th>{inline(text)}</th>" for text in heads)
+    body = "\n".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows)
+    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}\n</table></div>'
+
+
+def from_frame(frame: pd.DataFrame) -> str:
+    """The body of a page from a table; says so where it is empty."""
+    if frame.empty:
+        return "<p>None.</p>"
+    rows = frame.astype(object).where(frame.notna(), "").astype(str)
+    return f"<p>{len(frame)} rows.</p>\n" + table(list(frame.columns), rows.to_numpy().tolist())
+
+
+def from_settings(columns: dict[str, dict[str, Any]]) -> str:
+    """The body of a page from settings: a row a setting, those that differ in bold."""
+    flat = {name: _flatten(values) for name, values in columns.items()}
+    keys = list(dict.fromkeys(key for values in flat.values() for key in values))
+    rows = []
+    for key in keys:
+        cells = [json.dumps(values.get(key), ensure_ascii=False) for values in flat.values()]
+        mark = "**%s**" if len(set(cells)) > 1 else "%s"
+        rows.append([f"`{key}`", *(mark % cell for cell in cells)])
+    return table(["setting", *flat], rows)
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} → {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        nested = isinstance(value, dict)
+        flat |= _flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
+
+
+def body_of(path: Path) -> str:
+    """The body of a page from a file, by its ending.
+
+    Raises:
+        UserError: another ending than .md and .parquet.
+    """
+    if path.suffix == ".md":
+        return from_markdown(path.read_text(encoding="utf-8"))
+    if path.suffix == ".parquet":
+        return from_frame(read_parquet(path))
+    raise UserError(f"{path}: a page is made of .md or .parquet")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    source = top.add_mutually_exclusive_group(required=True)
+    source.add_argument("source", type=Path, nargs="?", help=".md or .parquet")
+    source.add_argument("--settings", help="JSON: variant → its settings")
+    top.add_argument("--title", required=True)
+    top.add_argument("--out", required=True)
+    return top
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the page."""
+    body = body_of(args.source) if args.source else from_settings(json.loads(args.settings))
+    write_text(PAGE.format(title=html.escape(args.title), body=body), args.out)
+
+
+if __name__ == "__main__":
+    run(main, parser())
