@@ -380,6 +380,8 @@ def test_damaged_images_are_counted_and_many_are_a_reason(tmp_path):
     frames = Frames(folder, "frames")
     assert len(list(frames)) == 18
     assert frames.lost == 2
+    assert len(list(frames)) == 18
+    assert frames.lost == 2  # of this iteration, not of both
     (folder / "11.jpg").write_bytes(b"\xff\xd8 no image")
     assert "only 17 of 20 frames" in reason(folder, "frames")
 

@@ -63,6 +63,7 @@ class Frames:
         self.lost = 0
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        self.lost = 0
         if not self.path.exists():
             raise ClipError(f"{self.path.name} does not exist.")
         if self.path.is_dir() != (self.media == "frames"):
@@ -85,9 +86,11 @@ class Frames:
             raise ClipError(f"{self.path.name} has no images ({', '.join(IMAGE_SUFFIXES)}).")
         for file in images:
             try:
-                yield read_image(file)
+                image = read_image(file)
             except Exception:  # PIL raises errors of many classes for damaged bytes
                 self.lost += 1
+                continue
+            yield image
         self._judge(len(images) - self.lost, len(images))
 
     def _video(self) -> Iterator[np.ndarray]:
