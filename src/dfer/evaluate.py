@@ -3,7 +3,7 @@
     python -m dfer.evaluate --checkpoint run/checkpoint.safetensors --splits splits.parquet
         --store store/ --predictions run/predictions.parquet --metrics run/metrics.parquet
 
-Both tables name the run in every row: dataset, run (key of its settings), checkpoint (rule), fold,
+Both tables name the run in every row: dataset, run (its name), checkpoint (rule), fold,
 seed. `predictions.parquet` has one row a clip: clip, label, prediction, and `logit_<class>` a
 class. `metrics.parquet` is tidy: metric (UAR, WAR, recall, confusion), the class it is of, the
 class that was predicted (confusion only), value (in %, or clips), clips.
@@ -61,6 +61,7 @@ def measure(labels: np.ndarray, predictions: np.ndarray, classes: list[str]) -> 
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    top.add_argument("--run", help="the run's name in the tables; else the key of its settings")
     top.add_argument("--checkpoint", required=True)
     top.add_argument("--splits", required=True)
     top.add_argument("--store", required=True, help="folder of the clip store's shards")
@@ -93,7 +94,7 @@ def main(args: argparse.Namespace) -> None:
     predictions = logits.argmax(axis=1)
     names = {
         "dataset": trained.dataset,
-        "run": trained.settings.key,
+        "run": args.run or trained.settings.key,
         "checkpoint": trained.settings.train.checkpoint,
         "fold": trained.fold,
         "seed": trained.seed,

@@ -65,6 +65,7 @@ def numbers(
     flops: pd.DataFrame | None,
     datasets: dict[str, dict[str, Any]],
     runs: dict[str, dict[str, str]],
+    tuned: dict[str, str] | None = None,
 ) -> pd.DataFrame:
     """All numbers of a table as tidy rows, in the order of the paper's rows.
 
@@ -74,12 +75,19 @@ def numbers(
         flops: rows of `dfer.flops`, for tables that print FLOPs.
         datasets: name → title, synthetic; those that are configured, in order.
         runs: dataset → variant → key of its settings.
+        tuned: variant whose settings a study has found → the one of the paper that it tuned; rows
+            of ours, below those of the paper.
     """
     printed = reported[reported.table == str(table)]
     rows = [_reported(row) for row in printed.itertuples()]
     lines = printed.drop_duplicates("row")
     found = summary.set_index(["dataset", "run", "metric"])
-    for line in lines[lines.variant != ""].itertuples():
+    ours = list(lines[lines.variant != ""].itertuples())
+    for variant, base in (tuned or {}).items():
+        (line,) = [line for line in ours if line.variant == base][:1]
+        place = max(int(row) for row in [*lines.row, *(line.row for line in ours)]) + 1
+        ours.append(line._replace(row=place, method=f"{line.method}, tuned", variant=variant))
+    for line in ours:
         shared = {
             "table": table,
             "row": int(line.row),
@@ -88,7 +96,7 @@ def numbers(
             "venue": line.venue,
             "backbone": line.backbone,
         }
-        if "FLOPs" in set(printed.metric):
+        if "FLOPs" in set(printed.metric) and line.variant not in (tuned or {}):
             rows.append(shared | _computed(flops, line))
         for dataset, what in datasets.items():
             key = runs[dataset].get(line.variant)
@@ -348,6 +356,7 @@ def parser() -> argparse.ArgumentParser:
     add("--flops", help="as dfer.flops writes it, for tables that print them")
     add("--datasets", required=True, help="JSON: name → {title, synthetic}")
     add("--runs", required=True, help="JSON: dataset → variant → key of its settings")
+    add("--tuned", default="{}", help="JSON: tuned variant → variant of the paper that it tunes")
     add("--out", required=True, help="path without ending: .parquet, .tex and .md are written")
     return top
 
@@ -362,6 +371,7 @@ def main(args: argparse.Namespace) -> None:
         read_parquet(args.flops) if args.flops else None,
         json.loads(args.datasets),
         json.loads(args.runs),
+        json.loads(args.tuned),
     )
     write_parquet(frame, f"{args.out}.parquet", NUMBERS)
     write_text(to_latex(frame), f"{args.out}.tex")

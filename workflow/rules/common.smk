@@ -18,7 +18,13 @@ os.environ.update(
 )
 
 from dfer import provenance
-from dfer.configuration import check_config, dataset_settings, device_count
+from dfer.configuration import (
+    check_config,
+    dataset_settings,
+    device_count,
+    study_datasets,
+    study_of,
+)
 from dfer.files import UserError
 from dfer.settings import unused_modules
 
@@ -34,6 +40,9 @@ wildcard_constraints:
     run=r"[\w+-]+\.[0-9a-f]{8}",
     fold=r"\d+",
     seed=r"\d+",
+    study=r"[\w-]+",
+    round=r"\d+",
+    place=r"\d+",
 
 
 # A machine's cards are shared out one a job; a cluster's scheduler does that itself.
@@ -51,6 +60,7 @@ if "pretrain" in config:
 else:
     STORED = DATASETS
 VARIANTS = config["variants"]
+STUDIES = config.get("tuning", {})
 
 
 def settings_of(dataset, variant):
@@ -58,10 +68,22 @@ def settings_of(dataset, variant):
     return dataset_settings(config, dataset, variant)
 
 
+def run_key(dataset, variant):
+    """The folder name of a variant's runs: of its settings, and of the study that completes them."""
+    settings, study = settings_of(dataset, variant), VARIANTS[variant].get("tuned")
+    if study is None:
+        return settings.key
+    return f"tuned-{study}.{provenance.digest([settings.to_json(), study])[:8]}"
+
+
 SETTINGS = {
-    (dataset, settings.key): settings
-    for dataset in DATASETS
-    for settings in (settings_of(dataset, variant) for variant in VARIANTS)
+    (d, run_key(d, variant)): settings_of(d, variant) for d in DATASETS for variant in VARIANTS
+}
+TUNED = {  # runs whose settings a study completes
+    (d, run_key(d, variant)): what["tuned"]
+    for d in DATASETS
+    for variant, what in VARIANTS.items()
+    if "tuned" in what
 }
 
 
@@ -70,7 +92,7 @@ def runs(dataset, variant, pattern):
     return expand(
         pattern,
         dataset=dataset,
-        run=settings_of(dataset, variant).key,
+        run=run_key(dataset, variant),
         fold=DATASETS[dataset]["folds"],
         seed=config["seeds"],
     )

@@ -4,6 +4,12 @@ REQUIRED: common.smk
 """
 
 import csv
+from dataclasses import asdict
+
+import yaml
+
+from dfer.settings import RunSettings
+from dfer.tuning.study import overlay, read_record
 
 DEMO = config.get("demo", {})
 PEOPLE = {"demo": DEMO.get("identities", 20), "demo-stills": DEMO.get("stills_identities", 24)}
@@ -100,8 +106,26 @@ RUN = "results/{dataset}/runs/{run}/fold{fold}-seed{seed}"
 
 
 def settings(wildcards):
-    """The settings of a run."""
-    return SETTINGS[wildcards.dataset, wildcards.run]
+    """The settings of a run; of a tuned one as far as its study is finished."""
+    own = SETTINGS[wildcards.dataset, wildcards.run]
+    found = [Path(path) for path in found_by_study(wildcards, wait=False)]
+    if not found or not found[0].exists():
+        return own
+    best = yaml.safe_load(found[0].read_text(encoding="utf-8"))
+    return RunSettings.from_dict(overlay(asdict(own), best["settings"]))
+
+
+def found_by_study(wildcards, wait=True):
+    """What the study of a tuned run has found; nothing for other runs.
+
+    Behind a checkpoint, and not by its date: a study that finds the same again retrains nothing.
+    """
+    study = TUNED.get((wildcards.dataset, wildcards.run))
+    if study is None:
+        return []
+    if wait:
+        checkpoints.best.get(dataset=wildcards.dataset, study=study)
+    return [ancient(f"results/{wildcards.dataset}/tuning/{study}/best.yaml")]
 
 
 def text_of(wildcards):
@@ -117,7 +141,9 @@ def clip_files(clip):
 
 
 def unused_by(wildcards):
-    """Modules of the model that the run's variant does not use."""
+    """Modules of the model that the run's variant does not use; a study may come to use any."""
+    if (wildcards.dataset, wildcards.run) in TUNED:
+        return set()
     return unused_modules(settings(wildcards))
 
 
@@ -132,6 +158,13 @@ with open(Path(workflow.basedir) / REPORTED, newline="", encoding="utf-8") as fi
         variants = TABLE_VARIANTS.setdefault(row["table"], [])
         if row["variant"] in VARIANTS and row["variant"] not in variants:
             variants.append(row["variant"])
+
+# A tuned variant has no row in the paper: it stands in the main tables where its like does.
+for variant, what in VARIANTS.items():
+    if "tuned" in what and variant not in sum(TABLE_VARIANTS.values(), []):
+        for table in ("1", "2"):
+            if STUDIES[what["tuned"]]["variant"] in TABLE_VARIANTS[table]:
+                TABLE_VARIANTS[table].append(variant)
 
 
 def predictions_of(wildcards):
@@ -155,7 +188,78 @@ def run_names(wildcards):
     """JSON: dataset → variant → key of its settings, for the rows of a table."""
     return json.dumps(
         {
-            dataset: {v: settings_of(dataset, v).key for v in TABLE_VARIANTS[wildcards.table]}
+            dataset: {v: run_key(dataset, v) for v in TABLE_VARIANTS[wildcards.table]}
             for dataset in DATASETS
         }
     )
+
+
+def tuned_rows(wildcards):
+    """JSON: tuned variant → the variant that its study tunes, for the rows of a table."""
+    tuned = [v for v in TABLE_VARIANTS[wildcards.table] if "tuned" in VARIANTS[v]]
+    return json.dumps({v: STUDIES[VARIANTS[v]["tuned"]]["variant"] for v in tuned})
+
+
+STUDY = "results/{dataset}/tuning/{study}"
+STUDY_FIGURES = ["history", "importances", "slices", "parallel", "curves"]
+
+
+def study(wildcards):
+    """The study of a job, as the configuration has it."""
+    return study_of(config, wildcards.dataset, wildcards.study)
+
+
+def study_text(wildcards):
+    """The class words' features of a study's CLIP, those of the ablations."""
+    clip = study(wildcards).trial_settings({}).clip
+    return f"results/{wildcards.dataset}/text.{text_key(clip)}.safetensors"
+
+
+def study_clip(wildcards):
+    """The files of a study's CLIP."""
+    return clip_files(study(wildcards).trial_settings({}).clip)
+
+
+def trials_of(wildcards, rounds):
+    """The files of all trials of so many rounds.
+
+    Refuses a study that was begun with another space or other settings, before anything is run
+    or deleted.
+    """
+    now = study(wildcards)
+    begun = Path(STUDY.format(**wildcards)) / "rounds/0.json"
+    if begun.exists():
+        try:
+            read_record(begun, now)
+        except UserError as error:
+            sys.exit(f"error: {error}")
+    return [
+        f"{STUDY.format(**wildcards)}/trials/{number}.{place}.json"
+        for number in range(rounds)
+        for place in range(now.width)
+    ]
+
+
+def trials_before(wildcards):
+    """The trials of all earlier rounds, which the sampler and the pruner know."""
+    return trials_of(wildcards, int(wildcards.round))
+
+
+def all_trials(wildcards):
+    """Every trial of a study."""
+    return trials_of(wildcards, STUDIES[wildcards.study]["rounds"])
+
+
+def study_files():
+    """What each study ends with: the best settings, all trials, figures."""
+    paths = []
+    for name in STUDIES:
+        figures = STUDY_FIGURES + ["pareto"] * (len(STUDIES[name].get("objectives", [])) > 1)
+        for dataset in study_datasets(config, name):
+            paths += expand(
+                f"{STUDY}/{{file}}",
+                dataset=dataset,
+                study=name,
+                file=["best.yaml", *(f"figures/{figure}.pdf" for figure in figures)],
+            )
+    return paths

@@ -33,6 +33,7 @@ rule train:
         store=shards("results/{dataset}/store/{shard}.arrow"),
         text=text_of,
         clip=lambda w: clip_files(settings(w).clip),
+        tuned=found_by_study,
     output:
         checkpoint=f"{RUN}/checkpoint.safetensors",
         history=f"{RUN}/history.parquet",
@@ -78,6 +79,6 @@ rule evaluate:
         **code("dfer.evaluate", unused=unused_by),
         store=lambda w, input: str(Path(input.store[0]).parent),
     shell:
-        "python -m dfer.evaluate --checkpoint {input.checkpoint} --splits {input.splits}"
-        " --store {params.store} --threads {threads} --predictions {output.predictions}"
+        "python -m dfer.evaluate --run {wildcards.run} --checkpoint {input.checkpoint}"
+        " --splits {input.splits} --store {params.store} --threads {threads} --predictions {output.predictions}"
         " --metrics {output.metrics} |& tee {log}"

@@ -58,12 +58,13 @@ rule table:
             }
         ),
         runs=run_names,
+        tuned=tuned_rows,
         flops=lambda w, input: f"--flops {input.flops}" if input.flops else "",
         out=lambda w, output: output[0].removesuffix(".parquet"),
     shell:
         "python -m dfer.tables --table {wildcards.table} --reported {input.reported}"
         " --summary {input.summary} {params.flops} --datasets {params.datasets:q} --runs {params.runs:q}"
-        " --out {params.out} &> {log}"
+        " --tuned {params.tuned:q} --out {params.out} &> {log}"
 
 
 rule proof:

@@ -1,0 +1,169 @@
+"""One figure of a study, as PDF, SVG and PNG; equal studies give equal bytes.
+
+    python -m dfer.tuning.figures --storage study.journal --figure history --out history
+
+`history`, `importances`, `slices`, `parallel` and `pareto` are Optuna's own; `curves` draws the
+score after each epoch of every trial, complete and pruned ones apart.
+"""
+
+import argparse
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import optuna
+from matplotlib.figure import Figure
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from optuna.visualization import matplotlib as draw
+
+from dfer.files import UserError, atomic, run
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def history(study: optuna.Study) -> Figure:
+    """Scores trial by trial, and the best so far."""
+    draw.plot_optimization_history(study, target=score(study), target_name=names(study)[0])
+    return plt.gcf()
+
+
+def importances(study: optuna.Study) -> Figure:
+    """Which parameters the score hangs on."""
+    if len({trial.values[0] for trial in complete(study)}) < 2:
+        return sentence("Too few trials are complete, or all score the same.")
+    draw.plot_param_importances(
+        study,
+        evaluator=PedAnovaImportanceEvaluator(),
+        target=score(study),
+        target_name=names(study)[0],
+    )
+    return plt.gcf()
+
+
+def slices(study: optuna.Study) -> Figure:
+    """The score over each parameter by itself."""
+    draw.plot_slice(study, target=score(study), target_name=names(study)[0])
+    figure = plt.gcf()
+    figure.set_size_inches(3.2 * len(distributions(study)), 3.2)
+    return figure
+
+
+def parallel(study: optuna.Study) -> Figure:
+    """Each trial as a line through its parameters."""
+    draw.plot_parallel_coordinate(study, target=score(study), target_name=names(study)[0])
+    return plt.gcf()
+
+
+def pareto(study: optuna.Study) -> Figure:
+    """The trials that no other beats in both score and cost, among all."""
+    draw.plot_pareto_front(study, target_names=names(study))
+    return plt.gcf()
+
+
+def curves(study: optuna.Study) -> Figure:
+    """The score after each epoch: complete trials, pruned ones with a cross where they ended."""
+    figure, axes = plt.subplots()
+    best = max(complete(study), key=lambda trial: trial.values[0])
+    for trial in study.trials:
+        epochs, scores = list(trial.intermediate_values), list(trial.intermediate_values.values())
+        if trial.state == TrialState.PRUNED:
+            axes.plot(epochs, scores, color="tab:orange", alpha=0.6, linewidth=1)
+            axes.plot(epochs[-1:], scores[-1:], "x", color="tab:orange")
+        elif trial.state == TrialState.COMPLETE:
+            style = {"linewidth": 2.5} if trial is best else {"alpha": 0.5, "linewidth": 1}
+            axes.plot(epochs, scores, color="tab:blue", **style)
+    axes.plot([], [], color="tab:blue", label="complete (the best is thick)")
+    axes.plot([], [], "-x", color="tab:orange", label="pruned")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set(xlabel="epoch", ylabel=f"{names(study)[0]} on validation clips (%)")
+    axes.legend()
+    return figure
+
+
+FIGURES: dict[str, Callable[[optuna.Study], Figure]] = {
+    "history": history,
+    "importances": importances,
+    "slices": slices,
+    "parallel": parallel,
+    "curves": curves,
+    "pareto": pareto,
+}
+
+
+def names(study: optuna.Study) -> list[str]:
+    """The objectives as figures call them."""
+    words = {"uar": "UAR", "war": "WAR", "mean": "mean of UAR and WAR", "macs": "MACs (G)"}
+    return [words[name] for name in study.metric_names]
+
+
+def score(study: optuna.Study) -> Callable[[FrozenTrial], float] | None:
+    """What to draw of a trial; None is the value of a study with one objective."""
+    return (lambda trial: trial.values[0]) if len(study.directions) > 1 else None
+
+
+def complete(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that have a score."""
+    return [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+
+
+def distributions(study: optuna.Study) -> set[str]:
+    """The names of the space."""
+    return {name for trial in study.trials for name in trial.distributions}
+
+
+def sentence(text: str) -> Figure:
+    """A figure that says why it is empty."""
+    figure = plt.figure()
+    figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
+def save(figure: Figure, out: str) -> None:
+    """Write `<out>.pdf`, `.svg` and `.png` without dates and random ids."""
+    matplotlib.rcParams["svg.hashsalt"] = "dfer"
+    fixed = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+    for ending, metadata in fixed.items():
+        with atomic(f"{out}.{ending}") as temporary:
+            figure.savefig(
+                temporary, format=ending, metadata=metadata, bbox_inches="tight", dpi=150
+            )
+    plt.close(figure)
+
+
+def load(path: str) -> optuna.Study:
+    """The study of a journal file that `dfer.tuning.best` wrote.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file. Run dfer.tuning.best, which writes it, first.")
+    return optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(path)))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    top.add_argument("--storage", required=True, help="as dfer.tuning.best writes it")
+    top.add_argument("--figure", required=True, choices=sorted(FIGURES))
+    top.add_argument("--out", required=True, help="path without ending")
+    return top
+
+
+def main(args: argparse.Namespace) -> None:
+    """Draw one figure."""
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+        figure = FIGURES[args.figure](load(args.storage))
+    save(figure, args.out)
+
+
+if __name__ == "__main__":
+    run(main, parser())

@@ -1,0 +1,167 @@
+"""A study: what is tuned, over which space, by which score; and the files of its trials.
+
+A study runs in rounds of `width` trials. `dfer.tuning.suggest` asks for a round's parameters,
+`dfer.tuning.trial` trains one trial, `dfer.tuning.best` closes the study. Trial n is place
+n % width of round n // width, both from 0. This module is plain data: it imports neither Optuna
+nor torch.
+"""
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dfer.files import UserError, write_text
+from dfer.settings import ModelSettings, RunSettings, TrainSettings
+
+SECTIONS = {"model": ModelSettings, "train": TrainSettings}
+# `epochs` is the study's budget, `checkpoint` its protocol, `precision` the machine's.
+FIXED = ("train.epochs", "train.checkpoint", "train.precision")
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that decides which parameters are tried and how they score, but data and code.
+
+    The number of rounds is not here: a study may be given more of them and goes on.
+    """
+
+    name: str
+    dataset: str
+    fold: int
+    seed: int  # of the sampler and of every training
+    width: int  # trials a round
+    objectives: tuple[str, ...]  # uar, war or mean (of both), in %; then perhaps macs
+    space: dict[str, dict[str, Any]]  # "model.blocks" → Optuna's distribution: name, arguments
+    sampler: dict[str, Any]  # Optuna's: name, arguments
+    pruner: dict[str, Any]  # Optuna's: name, arguments
+    settings: dict[str, Any]  # of every trial's `RunSettings`, where the space does not say
+
+    @classmethod
+    def from_json(cls, text: str) -> "Study":
+        """The study that `to_json` wrote."""
+        values = json.loads(text)
+        return cls(**values | {"objectives": tuple(values["objectives"])})
+
+    def to_json(self) -> str:
+        """One line, sorted."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they come back from JSON."""
+        return json.loads(self.to_json())
+
+    def trial_settings(self, parameters: dict[str, Any]) -> RunSettings:
+        """Settings of a trial: the study's, with its parameters in their places."""
+        return RunSettings.from_dict(overlay(self.settings, nested(parameters)))
+
+    def score(self, seen: dict[str, Any]) -> float:
+        """The score of an epoch, in %, from its `uar` and `war`."""
+        uar, war = seen["uar"], seen["war"]
+        return {"uar": uar, "war": war, "mean": (uar + war) / 2}[self.objectives[0]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of one trial."""
+
+    number: int
+    parameters: dict[str, Any]
+    state: Literal["COMPLETE", "PRUNED", "FAIL"]  # Optuna's names
+    values: list[float]  # one an objective, of the chosen epoch; empty unless complete
+    curve: list[float]  # score after each epoch that was trained
+    rungs: dict[str, float]  # what a pruner by successive halving noted
+    reason: str  # why it was pruned or failed
+
+
+def write_trial(trial: Trial, study: Study, path: Path | str) -> None:
+    """Write a finished trial as JSON, with the study it belongs to."""
+    record = {"study": study.to_dict(), "trial": dataclasses.asdict(trial)}
+    write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n", path)
+
+
+def read_trials(paths: Iterable[Path | str], study: Study) -> list[Trial]:
+    """Finished trials of `study`, by number.
+
+    Raises:
+        UserError: a file is damaged, or of a study with another space or other settings.
+    """
+    trials = [Trial(**read_record(path, study)["trial"]) for path in paths]
+    return sorted(trials, key=lambda trial: trial.number)
+
+
+def read_record(path: Path | str, study: Study) -> dict[str, Any]:
+    """A JSON file of `study`.
+
+    Raises:
+        UserError: it is damaged, or of a study with another space or other settings.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        then = record["study"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not a file of a study ({type(error).__name__}). Delete it and run again: "
+            "the stage that writes it will make it anew."
+        ) from error
+    refuse_changes(then, study, path)
+    return record
+
+
+def refuse_changes(then: dict[str, Any], study: Study, path: Path | str) -> None:
+    """Raise a UserError that says what changed, if a study was begun as something else.
+
+    Trials of two spaces, or of other settings, cannot be compared, and to begin anew would throw
+    them away: which of both is for a person to decide.
+    """
+    if changes := list(differences(then, study.to_dict())):
+        raise UserError(
+            f"the study {study.name!r} on {study.dataset} was begun as another one ({path}):\n  "
+            + "\n  ".join(changes)
+            + "\nGive the changed study a name of its own, put the configuration back, or delete "
+            f"results/{study.dataset}/tuning/{study.name} to begin it anew."
+        )
+
+
+def differences(then: Any, now: Any, where: str = "") -> Iterable[str]:
+    """One line for each value that two nested dicts do not share: where, then → now."""
+    if not (isinstance(then, dict) and isinstance(now, dict)):
+        if then != now:
+            yield f"{where}: {then} → {now}"
+        return
+    for key in sorted(then.keys() | now.keys()):
+        inside = f"{where}.{key}" if where else key
+        yield from differences(then.get(key, "nothing"), now.get(key, "nothing"), inside)
+
+
+def tunable() -> dict[str, type]:
+    """Parameters that a space may name, "section.key" → type; those of one plain value."""
+    found = {}
+    for section, settings in SECTIONS.items():
+        default = settings()
+        for field in dataclasses.fields(settings):
+            value, name = getattr(default, field.name), f"{section}.{field.name}"
+            if isinstance(value, bool | int | float | str) and name not in FIXED:
+                found[name] = type(value)
+    return found
+
+
+def nested(parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{"model.blocks": 2} → {"model": {"blocks": 2}}."""
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in parameters.items():
+        section, _, key = name.partition(".")
+        sections.setdefault(section, {})[key] = value
+    return sections
+
+
+def overlay(settings: dict[str, Any], changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Settings (clip, model, train) with some keys of some sections changed."""
+    return settings | {name: settings[name] | keys for name, keys in changes.items()}
+
+
+def numbers_of(rounds: int, width: int) -> Collection[tuple[int, int]]:
+    """(round, place) of all trials of so many rounds, in order."""
+    return [(number // width, number % width) for number in range(rounds * width)]

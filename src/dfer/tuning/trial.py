@@ -1,0 +1,152 @@
+"""One trial of a study: a training with suggested parameters, scored on the validation tenth.
+
+    python -m dfer.tuning.trial --study '{"name": "full", …}' --asked rounds/1.json --number 5
+        --trials trials/0.0.json … --splits splits.parquet --store store/ --text text.safetensors
+        --classes happy sad --out trials/1.1.json
+
+The fold's test clips are never read. The pruner compares with trials of earlier rounds only, so
+it does not matter which trials of a round run side by side or first. A killed trial goes on from
+its last whole epoch (`<out>.state.pt`). A training that diverges, or does not fit into the card,
+is a failed trial: it is recorded with the reason, and the study goes on.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dfer import flops
+from dfer.files import run
+from dfer.inference import device_name, loader_workers, pick_device
+from dfer.provenance import digest, environment
+from dfer.settings import RunSettings
+from dfer.text import read_features
+from dfer.train import Diverged, identify, read_clips, train
+from dfer.tuning.replay import distributions, replay
+from dfer.tuning.study import Study, Trial, read_trials, write_trial
+from dfer.tuning.suggest import read_asked
+
+
+class Pruning:
+    """Whether a training should stop, as `dfer.train.train` asks before each epoch.
+
+    It is told the whole history each time, so that a resumed training is decided upon as an
+    uninterrupted one.
+    """
+
+    def __init__(self, study: Study, before: Sequence[Trial], parameters: dict[str, Any]) -> None:
+        replayed = replay(study, before)
+        replayed.enqueue_trial(parameters)
+        self.study, self.replayed = study, replayed
+        self.trial = replayed.ask(distributions(study))
+        self.told, self.pruned = 0, False
+
+    def __call__(self, history: list[dict[str, Any]]) -> bool:
+        """True if the trial is to be given up after the epochs of `history`."""
+        for epoch, score in enumerate(curve(self.study, history), 1):
+            if epoch > self.told and not self.pruned:
+                self.told = epoch
+                self.trial.report(score, epoch)
+                self.pruned = self.trial.should_prune()
+        return self.pruned
+
+    @property
+    def rungs(self) -> dict[str, float]:
+        """What successive halving noted, which later rounds compare with."""
+        noted = self.replayed.trials[self.trial.number].system_attrs
+        return {key: noted[key] for key in sorted(noted) if key.startswith("completed_rung_")}
+
+
+def curve(study: Study, history: list[dict[str, Any]]) -> list[float]:
+    """The score on the validation clips after each epoch."""
+    return [study.score(seen) for seen in history if seen["split"] == "val"]
+
+
+def attempt(
+    args: argparse.Namespace, study: Study, parameters: dict[str, Any], before: Sequence[Trial]
+) -> Trial:
+    """Train and score one trial, or find that it should be given up, or that it fails."""
+    device = pick_device(args.threads)
+    settings = study.trial_settings(parameters)
+    args.dataset, args.fold, args.seed = study.dataset, study.fold, study.seed
+    data, monitor = read_clips(args, settings)
+    machine = environment(args.threads, device_name(device))
+    identity = identify(args, settings, data.store)
+    same_machine = {key: machine[key] for key in ("packages", "device", "threads")}
+    pruning = Pruning(study, before, parameters) if len(study.objectives) == 1 else None
+    name = f"{study.dataset} {study.name} trial {args.number}"
+    try:
+        _, history = train(
+            settings,
+            data,
+            monitor,
+            read_features(args.text, len(args.classes)),
+            state_path(args.out),
+            fingerprint=digest([identity, same_machine]),
+            seed=study.seed,
+            device=device,
+            workers=loader_workers(device, args.threads),
+            name=name,
+            stop=pruning,
+        )
+    except (Diverged, torch.OutOfMemoryError) as error:
+        reason = str(error).splitlines()[0].removeprefix(f"{name}: ")
+        return Trial(args.number, parameters, "FAIL", [], [], {}, reason)
+    seen = history.to_dict("records")
+    scores, rungs = curve(study, seen), pruning.rungs if pruning else {}
+    if pruning and pruning.pruned:
+        reason = (
+            f"pruned by {study.pruner['name']} after epoch {len(scores)} of "
+            f"{settings.train.epochs}, at a score of {scores[-1]:.1f}"
+        )
+        return Trial(args.number, parameters, "PRUNED", [], scores, rungs, reason)
+    (chosen,) = [row for row in seen if row["split"] == "val" and row["chosen"]]
+    values = [study.score(chosen), *costs(study, settings, len(args.classes))]
+    return Trial(args.number, parameters, "COMPLETE", values, scores, rungs, "")
+
+
+def costs(study: Study, settings: RunSettings, classes: int) -> list[float]:
+    """The true multiply–accumulates of one clip (G), where they are an objective."""
+    if "macs" not in study.objectives:
+        return []
+    return [flops.count(settings.model, settings.clip, classes).macs_true / 1e9]
+
+
+def state_path(out: str) -> Path:
+    """Where a trial keeps the state that it resumes from."""
+    return Path(out).with_suffix(".state.pt")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = top.add_argument
+    add("--study", required=True, help="Study as JSON")
+    add("--asked", required=True, help="the round's parameters, as dfer.tuning.suggest writes them")
+    add("--number", type=int, required=True, help="of the trial, from 0 through all rounds")
+    add("--trials", nargs="*", default=[], help="finished trials of earlier rounds")
+    add("--splits", required=True, help="clips of each fold, as dfer.splits writes them")
+    add("--store", required=True, help="folder of the clip store's shards")
+    add("--text", required=True, help="features of the class words, as dfer.text writes them")
+    add("--classes", nargs="+", required=True, help="labels, in the order of --text")
+    add("--threads", type=int, default=1)
+    add("--out", required=True)
+    return top
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run one trial and write what became of it."""
+    study = Study.from_json(args.study)
+    parameters = read_asked(args.asked, study)[args.number % study.width]
+    print(f"trial {args.number}: {parameters}", flush=True)
+    trial = attempt(args, study, parameters, read_trials(args.trials, study))
+    write_trial(trial, study, args.out)
+    state_path(args.out).unlink(missing_ok=True)
+    values = ", ".join(f"{value:.2f}" for value in trial.values)
+    print(f"trial {trial.number}: {trial.state} {values or trial.reason}")
+
+
+if __name__ == "__main__":
+    run(main, parser())
