@@ -596,6 +596,14 @@ def test_a_tuned_row_reads_the_best_and_an_unchanged_best_retrains_nothing(seque
     assert {words[2].partition(".")[0] for words in trained} == {"tuned-small"}
 
 
+def test_curves_end_where_pruned_and_the_best_is_thick(journal):
+    lines = figures.curves(figures.load(str(journal[0]))).axes[0].lines
+    drawn = {float(line.get_ydata()[-1]): line for line in lines if len(line.get_ydata()) > 1}
+    thick = [score for score, line in drawn.items() if line.get_linewidth() > 2]
+    assert thick == [39.0]  # of trial 10; 11 was pruned
+    assert sum(len(line.get_xdata()) == 2 for line in drawn.values()) == 3
+
+
 def test_figures_of_a_study_that_is_too_small_say_so():
     same = SimpleNamespace(
         trials=[

@@ -71,14 +71,14 @@ def pareto(study: optuna.Study) -> Figure:
 def curves(study: optuna.Study) -> Figure:
     """The score after each epoch: complete trials, pruned ones with a cross where they ended."""
     figure, axes = plt.subplots()
-    best = max(complete(study), key=lambda trial: trial.values[0])
+    best = max(complete(study), key=lambda trial: trial.values[0]).number
     for trial in study.trials:
         epochs, scores = list(trial.intermediate_values), list(trial.intermediate_values.values())
         if trial.state == TrialState.PRUNED:
             axes.plot(epochs, scores, color="tab:orange", alpha=0.6, linewidth=1)
             axes.plot(epochs[-1:], scores[-1:], "x", color="tab:orange")
         elif trial.state == TrialState.COMPLETE:
-            style = {"linewidth": 2.5} if trial is best else {"alpha": 0.5, "linewidth": 1}
+            style = {"linewidth": 2.5} if trial.number == best else {"alpha": 0.5, "linewidth": 1}
             axes.plot(epochs, scores, color="tab:blue", **style)
     axes.plot([], [], color="tab:blue", label="complete (the best is thick)")
     axes.plot([], [], "-x", color="tab:orange", label="pruned")
