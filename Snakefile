@@ -2,11 +2,13 @@
 
     snakemake --cores 8 results/table1.tex
     snakemake ablations
+    snakemake figures
+    snakemake report_pages && snakemake report_pages --report report.zip
     snakemake -n tables --configfile config/paper.yaml
 
 Stages, one topic a file: data (release → clip store), demo (the rendered dataset and its CLIP),
-model (training, evaluation), tables, figures. Every rule calls one module of src/dfer by its
-command line, and carries the digests of the code it runs (src/dfer/provenance.py).
+model (training, evaluation), tables, figures, report. Every rule calls one module of src/dfer by
+its command line, and carries the digests of the code it runs (src/dfer/provenance.py).
 """
 
 from snakemake.utils import min_version
@@ -19,6 +21,9 @@ if "datasets" not in config:  # --configfile replaces the default, it does not a
     configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/demo.smk"
@@ -27,6 +32,9 @@ include: "workflow/rules/model.smk"
 include: "workflow/rules/tune.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/check.smk"
+include: "workflow/rules/figure_inputs.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:

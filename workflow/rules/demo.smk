@@ -121,7 +121,13 @@ rule contact_sheet:
     input:
         rendered("demo"),
     output:
-        "results/demo/contact_sheet.png",
+        report(
+            "results/demo/contact_sheet.png",
+            category="Data",
+            subcategory="demo",
+            labels={"page": "What the demo looks like"},
+            caption="../report/contact_sheet.rst",
+        ),
     log:
         "results/logs/demo/contact_sheet.log",
     conda:

@@ -82,3 +82,19 @@ rule proof:
         **code("dfer.proof"),
     shell:
         "python -m dfer.proof {input} --pdf {output.pdf} --png {output.png} &> {log}"
+
+
+rule proof_all:
+    """All tables as a paper sets them, in one PDF; needs pdflatex."""
+    input:
+        expand("results/table{table}.tex", table=[1, 2, 3, 4, 5]),
+    output:
+        "results/proof/tables.pdf",
+    log:
+        "results/logs/proof/tables.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.proof"),
+    shell:
+        "python -m dfer.proof {input} --pdf {output} &> {log}"

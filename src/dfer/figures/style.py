@@ -14,6 +14,7 @@ import matplotlib
 matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -96,6 +97,18 @@ def choice(examples: pd.DataFrame) -> str:
     return "clips: of each class the first test clip on which the two disagree, else its first"
 
 
+def settle(figure: Figure) -> None:
+    """Lay the figure out once, and round where its axes stand.
+
+    The layout's solver ends with other last digits from one time to the next, and an SVG's ids hash
+    all digits.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axis in figure.axes:
+        axis.set_position(np.round(axis.get_position(original=True).bounds, 6))
+
+
 def save(figure: Figure, out: Path | str) -> None:
     """Write `<out>.pdf`, `<out>.svg` and `<out>.png`, without dates, and close the figure."""
     metadata = {
@@ -103,6 +116,7 @@ def save(figure: Figure, out: Path | str) -> None:
         "svg": {"Date": None},
         "png": {"Software": None},
     }
+    settle(figure)
     for form in FORMATS:
         with atomic(f"{out}.{form}") as temporary:
             figure.savefig(temporary, format=form, metadata=metadata[form])
