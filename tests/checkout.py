@@ -44,7 +44,8 @@ CONFIG = {
 class Checkout:
     """The copy: run Snakemake in it, edit files, ask what would rerun."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: dict | None = CONFIG) -> None:
+        """Copy the files that git tracks or would; `config` replaces the default configuration."""
         self.folder = folder
         command = ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z"]
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -52,7 +53,8 @@ class Checkout:
             if (ROOT / name).is_file() and not name.startswith("tests/"):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
-        self.configure(CONFIG)
+        if config is not None:
+            self.configure(config)
 
     def configure(self, config: dict) -> None:
         """Write `config` as the copy's default configuration."""

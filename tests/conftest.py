@@ -1,5 +1,9 @@
 """Shared by the tests: one thread, and a tiny clip store that is cheap to train on."""
 
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before numpy or torch read it; inherited by every stage
+
 import numpy as np
 import pandas as pd
 import pytest

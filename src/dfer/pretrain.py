@@ -25,7 +25,7 @@ from dfer.models.small_clip import new_clip
 from dfer.settings import AugmentSettings, ClipSettings, TrainSettings
 from dfer.train import learning_rate
 
-STILLS = 4  # stills of a folder (a person and a class) in one step; a folder comes once an epoch
+WARMUP = 0.1  # of the epochs
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.05
 
@@ -39,43 +39,44 @@ def main(args: argparse.Namespace) -> None:
     clip.requires_grad_(False)
     learnt = [*clip.visual.requires_grad_(True).parameters(), clip.logit_scale.requires_grad_(True)]
     tokens = SimpleTokenizer(context_length=clip.context_length)(list(words.values()))
-    with torch.inference_mode():
-        text = F.normalize(clip.encode_text(tokens.to(device)), dim=-1).clone()
+    with torch.no_grad():
+        text = F.normalize(clip.encode_text(tokens.to(device)), dim=-1)
     normalise = normaliser(ClipSettings(args.clip, None), device)
 
     splits = read_parquet(args.splits)
     store, size = open_store(args.store), clip.visual.image_size[0]
     train, test = (splits[splits.split == split] for split in ("train", "test"))
     how = TrainSettings(
-        epochs=args.epochs, batch=args.batch, lr=args.lr, min_lr=args.lr / 100, warmup_epochs=1
+        epochs=args.epochs,
+        batch=args.batch,
+        lr=args.lr,
+        min_lr=args.lr / 100,
+        warmup_epochs=round(WARMUP * args.epochs),
     )
     data = TrainClips(
         store,
         train["clip"].tolist(),
         train.label.map(index).tolist(),
-        frames=STILLS,
+        frames=1,  # a random still of each folder (a person and a class) an epoch
         size=size,
-        augment=AugmentSettings(),
+        augment=AugmentSettings(brightness=0, contrast=0, saturation=0, hue=0),
         seed=args.seed,
     )
-    batches = EpochBatches(
-        len(data.clips), args.batch // STILLS, first=0, last=args.epochs, seed=args.seed
-    )
+    batches = EpochBatches(len(data.clips), args.batch, first=0, last=args.epochs, seed=args.seed)
     workers = loader_workers(device, args.threads)
     optimiser = torch.optim.AdamW(learnt, weight_decay=WEIGHT_DECAY, fused=True)
     clip.train()
     for step, (frames, labels) in enumerate(train_batches(data, batches, workers)):
         optimiser.param_groups[0]["lr"] = learning_rate(how, step, batches.steps)
         logits = similarity(clip, normalise(frames).flatten(0, 1), text)
-        targets = labels.to(device).repeat_interleave(STILLS)
-        loss = F.cross_entropy(logits, targets, label_smoothing=LABEL_SMOOTHING)
+        loss = F.cross_entropy(logits, labels.to(device), label_smoothing=LABEL_SMOOTHING)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         optimiser.step()
-        if (step + 1) % batches.steps == 0:
-            print(f"pretrain: epoch {(step + 1) // batches.steps}/{args.epochs}", end="  ")
-            print(f"loss {loss.item():.3f}", flush=True)
+        epoch, rest = divmod(step + 1, batches.steps)
+        if rest == 0 and epoch % 10 == 0:
+            print(f"pretrain: epoch {epoch}/{args.epochs}  loss {loss.item():.3f}", flush=True)
 
     clip.eval()
     held = EvaluationClips(

@@ -1,0 +1,59 @@
+"""The demo made small (config/test.yaml), for real: from rendered video to Table 1, and killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from checkout import Checkout
+
+TARGET = ("results/table1.tex", "--configfile", "config/test.yaml", "--cores", "2")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return Checkout(tmp_path_factory.mktemp("demo"), config=None)
+
+
+def results(tree):
+    """The bytes of every result that must not depend on interruptions."""
+    kinds = ("*.parquet", "*.safetensors", "*.tex", "*.arrow", "*.md")
+    found = [path for kind in kinds for path in (tree.folder / "results").rglob(kind)]
+    return {str(path.relative_to(tree.folder)): path.read_bytes() for path in sorted(found)}
+
+
+def test_one_command_from_nothing_to_table_1(tree):
+    done = tree.snakemake(*TARGET)
+    assert "epoch 2/2" in done.stdout
+    table = pd.read_parquet(tree.folder / "results/table1.parquet")
+    measured = table[table.source == "measured"]
+    assert len(measured) == 4 and measured.synthetic.all()
+    assert measured.value.between(0, 100).all() and (measured.folds == 2).all()
+    assert "(synthetic)" in (tree.folder / "results/table1.tex").read_text()
+    assert len(pd.read_parquet(tree.folder / "results/demo/rejects.parquet")) == 0
+    again = tree.snakemake(*TARGET)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_killed_trainings_go_on_and_end_with_the_same_bytes(tree):
+    """SIGKILL to Snakemake and all its jobs while they train; then once more."""
+    whole = results(tree)
+    command = [sys.executable, "-m", "snakemake", *TARGET]
+    for path in (tree.folder / "results/demo/runs").rglob("checkpoint.safetensors"):
+        path.unlink()
+    started = subprocess.Popen(
+        command, cwd=tree.folder, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    for line in started.stdout:
+        if "epoch 1/2" in line:
+            break
+    time.sleep(0.2)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    tree.snakemake("--unlock", *TARGET)
+    done = tree.snakemake(*TARGET)
+    assert results(tree) == whole
+    assert "goes on after epoch" in done.stdout
