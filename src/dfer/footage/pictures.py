@@ -28,9 +28,11 @@ def heat_over(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
     Returns:
         uint8 RGB (H, W, 3).
     """
-    colours = 255 * matplotlib.colormaps["inferno"](heat)[..., :3]
-    share = 0.75 * np.sqrt(heat)[..., None]
-    return np.round(picture * (1 - share) + colours * share).astype(np.uint8)
+    coloured, hot = np.round(picture).astype(np.uint8), heat > 0
+    colours = 255 * matplotlib.colormaps["inferno"](heat[hot])[:, :3]
+    share = 0.75 * np.sqrt(heat[hot])[:, None]
+    coloured[hot] = np.round(picture[hot] * (1 - share) + colours * share)
+    return coloured
 
 
 def colour_of(label: int) -> tuple[int, int, int]:
