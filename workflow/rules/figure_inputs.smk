@@ -93,14 +93,14 @@ def per_variant(figure, pattern):
     ]
 
 
-def views(figure, category="Figures"):
-    """The three files of a figure, of which the SVG is in the report."""
+def views(figure, title):
+    """The three files of a figure, of which the SVG is in the report under `title`."""
     path = f"results/figures/{{dataset}}/{figure}"
     view = report(
         f"{path}.svg",
-        category=category,
+        category="Figures",
         subcategory="{dataset}",
-        labels={"figure": figure},
+        labels={"figure": title},
         caption=f"../report/{figure}.rst",
     )
     return {"pdf": f"{path}.pdf", "png": f"{path}.png", "svg": view}

@@ -106,7 +106,7 @@ rule figure2:
         second=one_variant("figure2", 1, "features.parquet"),
         examples="results/{dataset}/figures/figure2.examples.parquet",
     output:
-        **views("figure2"),
+        **views("figure2", "Fig. 2: similarity to class texts"),
     log:
         "results/logs/{dataset}/figures/figure2.log",
     conda:
@@ -127,7 +127,7 @@ rule figure4:
         maps=per_variant("figure4", "results/{dataset}/figures/maps.{run}.parquet"),
         examples="results/{dataset}/figures/figure4.examples.parquet",
     output:
-        **views("figure4"),
+        **views("figure4", "Fig. 4: heat maps"),
     log:
         "results/logs/{dataset}/figures/figure4.log",
     conda:
@@ -147,7 +147,7 @@ rule figure5:
     input:
         per_variant("figure5", "results/{dataset}/figures/tsne.{run}.parquet"),
     output:
-        **views("figure5"),
+        **views("figure5", "Fig. 5: t-SNE"),
     log:
         "results/logs/{dataset}/figures/figure5.log",
     conda:
@@ -167,7 +167,7 @@ rule confusion_matrices:
     input:
         all_runs("confusion", "metrics.parquet"),
     output:
-        **views("confusion"),
+        **views("confusion", "Confusion matrices"),
     log:
         "results/logs/{dataset}/figures/confusion.log",
     conda:
@@ -187,7 +187,7 @@ rule recall:
     input:
         all_runs("recall", "metrics.parquet"),
     output:
-        **views("recall"),
+        **views("recall", "Recall of each class"),
     log:
         "results/logs/{dataset}/figures/recall.log",
     conda:
@@ -207,7 +207,7 @@ rule learning_curves:
     input:
         all_runs("learning", "history.parquet"),
     output:
-        **views("learning"),
+        **views("learning", "Learning curves"),
     log:
         "results/logs/{dataset}/figures/learning.log",
     conda:
@@ -228,7 +228,7 @@ rule blocks:
     input:
         "results/summary/table4.parquet",
     output:
-        **views("blocks"),
+        **views("blocks", "Sensitivity to M"),
     log:
         "results/logs/{dataset}/figures/blocks.log",
     conda:

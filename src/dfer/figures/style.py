@@ -70,7 +70,7 @@ class Shown:
 def heading(figure: Figure, what: str, shown: Shown, *facts: str) -> None:
     """Title and subtitle: what is seen, on which data, measured how; synthetic data say so."""
     dataset = shown.title + " (synthetic)" * shown.synthetic
-    says = ["rendered faces: nothing here is about the paper's data"] * shown.synthetic
+    says = ["synthetic data: nothing here is about the paper's"] * shown.synthetic
     height = figure.get_size_inches()[1]
     title = f"{what} · {dataset}"
     figure.text(0.01, 1 - 0.05 / height, title, ha="left", va="top", size=10, weight="bold")

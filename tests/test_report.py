@@ -1,0 +1,154 @@
+"""The report: pages say what their sources say, the workflow makes it, proofs are set by LaTeX."""
+
+import shutil
+import subprocess
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from checkout import CONFIG, Checkout, make_release
+
+from dfer import page, proof
+from dfer.files import UserError, write_parquet
+
+TABLE = """**Table 9.** Of *words* & <b>signs</b>.
+
+| Method | DFEW UAR<br>*reported* | Demo UAR<br>*measured* |
+|---|---|---|
+| P&Q (MM'21) | 43.40 [1] | – |
+| Ours <script> | **60.85** | <u>71.50</u> ± 1.25 |
+
+- Bold: `best`.
+- [1] a note
+"""
+
+
+class Cells(HTMLParser):
+    """The texts of table cells, whether each is a number, and all tags."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.tags, self.numbers, self.inside = [], [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.inside = True
+            self.rows[-1].append("")
+            self.numbers.append(dict(attrs).get("class") == "number")
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def test_a_markdown_table_becomes_a_page():
+    cells = Cells(page.from_markdown(TABLE))
+    assert cells.rows == [
+        ["Method", "DFEW UARreported", "Demo UARmeasured"],
+        ["P&Q (MM'21)", "43.40 [1]", "–"],
+        ["Ours <script>", "60.85", "71.50 ± 1.25"],
+    ]
+    assert cells.numbers == [False, False, False, False, True, True, False, True, True]
+    assert "script" not in cells.tags and cells.tags.count("li") == 2
+    assert cells.tags.count("b") == 2 and cells.tags.count("i") == 3 and "u" in cells.tags
+
+
+def test_a_parquet_table_becomes_a_page(tmp_path):
+    frame = pd.DataFrame({"clip": ["a|b", "c"], "reason": ["no <face>", None], "n": [1, 2]})
+    write_parquet(frame, tmp_path / "rejects.parquet")
+    arguments = [str(tmp_path / "rejects.parquet"), "--title", "A & B", "--out"]
+    page.main(page.parser().parse_args([*arguments, str(tmp_path / "page.html")]))
+    text = (tmp_path / "page.html").read_text()
+    assert Cells(text).rows[1:] == [["a|b", "no <face>", "1"], ["c", "", "2"]]
+    assert "<title>A &amp; B</title>" in text
+    assert page.from_frame(frame[:0]) == "<p>None.</p>"
+
+
+def test_settings_show_what_differs():
+    variants = {"a": {"model": {"blocks": 2, "frames": 8}}, "b": {"model": {"blocks": 1}}}
+    text = page.from_settings(variants)
+    assert Cells(text).rows[1:] == [["model.blocks", "2", "1"], ["model.frames", "8", "null"]]
+    assert "<b>2</b>" in text
+    with pytest.raises(UserError, match=r"made of \.md or \.parquet"):
+        page.body_of(Path("x.csv"))
+
+
+def test_an_article_of_all_tables_keeps_numbers_and_notes(tmp_path):
+    for number in (1, 4):
+        text = "% 95 % of a & b_c\n\\begin{tabular}{l}x\\end{tabular}\n"
+        (tmp_path / f"table{number}.tex").write_text(text)
+    document = proof.article([tmp_path / "table1.tex", tmp_path / "table4.tex"])
+    assert document.count(r"\input{") == 2 and r"95 \% of a \& b\_c" in document
+    assert r"\numexpr4-1\relax" in document and "BiEhPro blocks" in document
+    with pytest.raises(UserError, match="table<number>"):
+        proof.article([tmp_path / "other.tex"])
+    if shutil.which("pdflatex") is None:
+        pytest.skip("no pdflatex")
+    made = []
+    for name in ("a.pdf", "b.pdf"):
+        command = [str(tmp_path / "table1.tex"), str(tmp_path / "table4.tex"), "--pdf"]
+        proof.main(proof.parser().parse_args([*command, str(tmp_path / name)]))
+        made.append((tmp_path / name).read_bytes())
+    assert made[0].startswith(b"%PDF") and made[0] == made[1]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A checkout with all that the report shows."""
+    tree = Checkout(tmp_path_factory.mktemp("checkout"))
+    make_release(tree.folder / "release")
+    variants = {"without_text": {"model": {"blocks": 0, "head": "linear"}}}
+    tree.configure(CONFIG | {"variants": CONFIG["variants"] | variants})
+    tree.snakemake("report_pages", "--cores", "1")
+    assert tree.jobs("report_pages") == {}
+    return tree
+
+
+@pytest.mark.slow
+def test_the_report_has_every_page_and_figure(tree):
+    tree.snakemake("report_pages", "--report", "report.zip")
+    with zipfile.ZipFile(tree.folder / "report.zip") as archive:
+        names = archive.namelist()
+        shown = archive.read("report/report.html").decode()
+    for figure in ("figure4", "figure5", "confusion", "recall", "learning"):
+        assert any(name.endswith(f"{figure}.svg") for name in names), figure
+    for name in ("table1", "table5", "check_data", "rejects", "settings"):
+        assert any(found.endswith(f"{name}.html") for found in names), name
+    for word in ("Figures", "Tables", "Settings", "Fig. 4: heat maps"):
+        assert word in shown, word
+    assert "says nothing of the paper" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figure", ["recall", "heatmaps", "embedding"])
+def test_an_edit_of_a_figure_redraws_that_figure_only(tree, figure):
+    path = tree.folder / f"src/dfer/figures/{figure}.py"
+    before = path.read_bytes()
+    path.write_bytes(before + b"\nEDITED = True\n")
+    rule = {"heatmaps": "figure4", "embedding": "figure5"}.get(figure, figure)
+    try:
+        # What merely collects figures is not a job of its own reasons.
+        jobs = {job.split()[0] for job in tree.jobs("figures")} - {"figures"}
+    finally:
+        path.write_bytes(before)
+    assert jobs == {rule}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
+def test_a_browser_shows_the_report(tree):
+    tree.snakemake("report_pages", "--report", "report.html")
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command += ["--virtual-time-budget=10000", f"file://{tree.folder / 'report.html'}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    for word in ("Figures", "Tables", "Settings", "Data"):
+        assert f">{word}<" in done.stdout or f"{word}</" in done.stdout, word
