@@ -18,7 +18,8 @@ from pathlib import Path
 from dfer.files import UserError, atomic, run
 from dfer.tables import CAPTIONS
 
-DOCUMENT = r"""\documentclass[border=4pt]{standalone}
+DOCUMENT = r"""\pdftrailerid{}
+\documentclass[border=4pt]{standalone}
 \usepackage[utf8]{inputenc}
 \usepackage[T1]{fontenc}
 \usepackage{booktabs}
@@ -28,7 +29,8 @@ DOCUMENT = r"""\documentclass[border=4pt]{standalone}
 """
 
 # All tables as a paper has them: floats with captions; what stands as comments in the .tex below.
-ARTICLE = r"""\documentclass{article}
+ARTICLE = r"""\pdftrailerid{}
+\documentclass{article}
 \usepackage[utf8]{inputenc}
 \usepackage[T1]{fontenc}
 \usepackage[a4paper,landscape,margin=15mm]{geometry}
@@ -42,6 +44,7 @@ FLOAT = r"""\begin{table}[htbp]
 \centering
 \setcounter{table}{\numexpr%(number)s-1\relax}
 \caption{%(caption)s}
+\par\smallskip
 \adjustbox{max width=\textwidth}{\input{%(path)s}}
 \par\medskip
 \begin{minipage}{\textwidth}\footnotesize\raggedright %(notes)s\end{minipage}
