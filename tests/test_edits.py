@@ -68,7 +68,13 @@ DIRECT = {
     "dfer.models.small_clip": set(),
     "dfer.models.vit": MODEL | {"text"},
     "dfer.pretrain": set(),
+    "dfer.predict": set(),
     "dfer.proof": set(),
+    "dfer.render": set(),
+    "dfer.footage.clips": set(),
+    "dfer.footage.overlay": set(),
+    "dfer.footage.pictures": set(),
+    "dfer.footage.strip": set(),
     "dfer.provenance": {"train baseline", "train full"},
     "dfer.configuration": set(),
     "dfer.check_data": set(),
@@ -246,9 +252,7 @@ def test_a_further_clip_touches_one_shard(tree):
     """Run for real: only one shard is aligned and extracted, and then all runs train again."""
     labels = tree.folder / "release/labels.csv"
     before = labels.read_text()
-    shutil.copy(
-        tree.folder / "release/videos/c00.mp4", tree.folder / "release/videos/further.mp4"
-    )
+    shutil.copy(tree.folder / "release/videos/c00.mp4", tree.folder / "release/videos/further.mp4")
     labels.write_text(before + "further,videos/further.mp4,happy,1\n")
     done = tree.snakemake(*TARGETS, "--forcerun", "manifest")
     ran = done.stdout + done.stderr

@@ -14,11 +14,11 @@ rule check_dataset:
         findings="results/{dataset}/check_data.parquet",
     log:
         "results/logs/{dataset}/check_data.log",
+    conda:
+        "../../environment.yml"
     params:
         **code("dfer.check_data", unused=other_readers),
         arguments=lambda w: check_arguments(w.dataset),
-    conda:
-        "../../environment.yml"
     shell:
         "python -m dfer.check_data {params.arguments} --out {output.page} |& tee {log}"
 
