@@ -52,8 +52,8 @@ def draw(release: Path, out: Path, subjects: int) -> None:
 
 
 def _spread(count: int, picked: int) -> list[int]:
-    """`picked` of `count` indices, far apart, even and odd in turn (women and men)."""
-    return [min(count - 1, i * count // picked // 2 * 2 + i % 2) for i in range(picked)]
+    """`picked` of `count` indices, the first among them, far apart."""
+    return [i * count // picked for i in range(picked)]
 
 
 def _read(path: Path) -> np.ndarray:

@@ -111,7 +111,7 @@ PACE = {
     "disgust": (0.10, 0.25, 0.35, 0.30),
     "fear": (0.10, 0.18, 0.50, 0.40),
 }
-INTENSITY = (0.7, 1.2)  # of a take
+INTENSITY = (0.6, 1.15)  # of a take
 LEAK = 0.12  # at most this much of another expression
 REMAINS = 0.15  # of the apex, after the offset
 

@@ -38,27 +38,32 @@ STYLES: dict[str, tuple[HairStyle, ...]] = {  # worn in turn
 }
 
 # How far each group of local targets may go; what is not named goes to LOCAL_SPREAD.
-LOCAL_SPREAD = 0.18
+LOCAL_SPREAD = 0.30
 SPREAD = {
     "head-age": 0.0,  # age is set by the macro targets
     "head-trans": 0.0,
-    "head-angle": 0.05,
-    "eye-trans": 0.08,
-    "eye-push1": 0.08,
-    "eye-push2": 0.08,
-    "mouth-trans": 0.08,
-    "mouth-upperlip-volume": 0.08,
-    "mouth-lowerlip-volume": 0.08,
-    "mouth-upperlip-height": 0.08,
-    "mouth-lowerlip-height": 0.08,
-    "mouth-scale-vert": 0.05,
-    "mouth-scale-depth": 0.08,
-    "mouth-angles": 0.05,  # would look like an expression
-    "eyebrows-angle": 0.08,  # likewise
-    "nose-trans": 0.08,
-    "nose-compression": 0.08,
-    "chin-prognathism": 0.08,
-    "chin-jaw-drop": 0.08,
+    "head-back-scale-depth": 0.15,
+    "head-angle": 0.10,
+    "head-fat": 0.25,
+    "eye-trans": 0.15,
+    "eye-scale": 0.2,
+    "eye-push1": 0.15,
+    "eye-push2": 0.15,
+    "ear-shape": 0.3,
+    "mouth-trans": 0.15,
+    "mouth-upperlip-volume": 0.12,
+    "mouth-lowerlip-volume": 0.12,
+    "mouth-upperlip-height": 0.12,
+    "mouth-lowerlip-height": 0.12,
+    "mouth-scale-vert": 0.1,
+    "mouth-angles": 0.10,  # would look like an expression
+    "eyebrows-angle": 0.15,  # likewise
+    "mouth-scale-depth": 0.15,
+    "nose-trans": 0.15,
+    "nose-compression": 0.15,
+    "nose-hump": 0.2,
+    "chin-prognathism": 0.15,
+    "chin-jaw-drop": 0.15,
 }
 
 
@@ -118,7 +123,7 @@ def identity(model: FaceModel, seed: int, kind: str, index: int) -> Identity:
     style = styles[(index // 2 + 5 * KINDS[kind]) % len(styles)]
     if main == 0 and style in ("side", "bob"):
         style = "curly"
-    beard = float(rng.choice([0.0, 0.25, 0.6, 1.0], p=[0.5, 0.25, 0.15, 0.1]))
+    beard = float(rng.choice([0.0, 0.25, 0.6, 1.0], p=[0.4, 0.25, 0.2, 0.15]))
     return Identity(
         vertices=vertices.astype(np.float32),
         eyes=eyes.astype(np.float32),
@@ -133,8 +138,8 @@ def identity(model: FaceModel, seed: int, kind: str, index: int) -> Identity:
         brow_shape=(
             rng.uniform(-0.015, 0.02),
             rng.uniform(0.01, 0.04),
-            rng.uniform(0.03, 0.04) if sex == "female" else rng.uniform(0.038, 0.052),
-            rng.uniform(0.85, 1.0),
+            rng.uniform(0.026, 0.036) if sex == "female" else rng.uniform(0.036, 0.05),
+            rng.uniform(0.75, 1.0),
         ),
         beard=beard if sex == "male" else 0.0,
         garment=_garment_colour(rng),
@@ -152,7 +157,7 @@ def _bones(
     def add(target: Target, weight: float) -> None:
         np.add.at(vertices, target.index, weight * target.delta)
 
-    weight = rng.uniform(-0.5, 0.5)
+    weight = rng.uniform(-0.5, 0.7)
     for stage, share in (("young", 1 - age), ("old", age)):
         for ancestry, part in zip(ANCESTRIES, mix, strict=True):
             add(model.macro[f"{ancestry}-{sex}-{stage}"], share * part)

@@ -45,7 +45,7 @@ FACE_SHARE = (0.53, 0.62)
 def scene(rng: np.random.Generator, size: int) -> Scene:
     """Light, background and framing of one take, for square frames of `size` pixels."""
     side = rng.choice([-1.0, 1.0])
-    key = np.array([side * rng.uniform(0.05, 0.5), rng.uniform(0.25, 0.65), 1.0])
+    key = np.array([side * rng.uniform(0.1, 0.75), rng.uniform(0.15, 0.75), 1.0])
     fill = np.array([-side * rng.uniform(0.5, 1.2), rng.uniform(-0.1, 0.3), 0.8])
     warmth = rng.uniform(-0.08, 0.10)
     warm = np.array([1 + warmth, 1.0, 1 - warmth])
@@ -54,7 +54,7 @@ def scene(rng: np.random.Generator, size: int) -> Scene:
         key=key / np.linalg.norm(key),
         key_colour=exposure * rng.uniform(0.62, 0.85) * warm,
         fill=fill / np.linalg.norm(fill),
-        fill_colour=exposure * rng.uniform(0.16, 0.3) * (2 - warm),
+        fill_colour=exposure * rng.uniform(0.12, 0.28) * (2 - warm),
         sky=exposure * rng.uniform(0.24, 0.34) * (1.5 - warm / 2),
         ground=exposure * rng.uniform(0.12, 0.2) * warm,
         background=_background(rng, size),
@@ -67,7 +67,7 @@ def scene(rng: np.random.Generator, size: int) -> Scene:
 def _background(rng: np.random.Generator, size: int) -> np.ndarray:
     """A room out of focus: a wall with a gradient, some blurred furniture and lights."""
     small = 64
-    wall = rng.uniform(70, 170) + rng.uniform(-16, 16, 3)
+    wall = rng.uniform(60, 195) + rng.uniform(-22, 22, 3)
     rows = np.linspace(-1, 1, small)[:, None, None]
     columns = np.linspace(-1, 1, small)[None, :, None]
     image = np.zeros((small, small, 3)) + wall
@@ -88,13 +88,13 @@ def _background(rng: np.random.Generator, size: int) -> np.ndarray:
 
 def still_pose(rng: np.random.Generator) -> Pose:
     """The pose of a single image."""
-    yaw, pitch, roll = rng.standard_normal(3) * (0.14, 0.06, 0.045)
+    yaw, pitch, roll = rng.standard_normal(3) * (0.16, 0.07, 0.05)
     return Pose(*_limit(yaw, pitch, roll), gaze=_gaze(rng.standard_normal(2), yaw))
 
 
 def poses(rng: np.random.Generator, frames: int) -> list[Pose]:
     """The poses of a clip: a resting pose and a slow sway around it."""
-    rest = rng.standard_normal(3) * (0.14, 0.055, 0.04)
+    rest = rng.standard_normal(3) * (0.15, 0.06, 0.04)
     sway = rng.uniform(0.02, 0.15) * np.array([1.0, 0.5, 0.3])
     rate = np.array([3.0, 4.0, 3.0]) * rng.uniform(0.7, 1.3, 3)
     phase = rng.uniform(0, 2 * np.pi, 3)
