@@ -78,7 +78,8 @@ def test_later_layers_win_key_by_key():
     settings = dataset_settings(config, "demo", "full")
     assert settings.train.lr == 0.25 and settings.train.augment.flip == 0.0
     assert settings.train.batch == config["train"]["batch"]
-    assert settings.train.augment.hue == RunSettings().train.augment.hue
+    assert settings.train.augment.hue == config["train"]["augment"]["hue"]
+    assert settings.train.augment.crop_scale == RunSettings().train.augment.crop_scale
     assert dataset_settings(config, "demo", "baseline").train.lr == 0.5
 
 
