@@ -90,7 +90,7 @@ class Checkout:
 
 
 def make_release(root: Path, clips: int = 24, frames: int = 8) -> None:
-    """A release of the `csv` layout: a photographed face in motion, its tint the class."""
+    """A release of the `csv` layout in three folds: a face in motion, its tint the class."""
     photo = data.astronaut()[0:240, 110:350]
     tints = np.array([(1.2, 0.8, 0.8), (0.8, 1.2, 0.8), (0.8, 0.8, 1.2)])
     rng = np.random.default_rng(0)
@@ -104,7 +104,7 @@ def make_release(root: Path, clips: int = 24, frames: int = 8) -> None:
                 for moved in (_shift(photo, rng.uniform(-4, 4, 2)) for _ in range(frames))
             ],
         )
-        rows.append((name, f"videos/{name}.mp4", label, number // 3 % 2 + 1))
+        rows.append((name, f"videos/{name}.mp4", label, number // 3 % 3 + 1))
     with (root / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("clip", "path", "label", "fold"), *rows])
 

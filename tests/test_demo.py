@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dfer import render
-from dfer.demo import expressions, face_model
+from dfer.demo import contact_sheet, expressions, face_model
 from dfer.demo.dataset import CLASSES, TAKES
 from dfer.files import UserError
 
@@ -281,7 +281,7 @@ def test_expressions_move_the_mouth_and_brows(wheel, model):
 def test_contact_sheet_names_and_shows_the_release(tiny, tmp_path):
     import cv2
 
-    call("contact-sheet", "--release", tiny, "--subjects", 2, "--out", tmp_path / "sheet.png")
+    contact_sheet.draw(tiny, tmp_path / "sheet.png", 2)
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
     assert sheet.shape[1] > 2 * 150
     assert sheet.std() > 20

@@ -2,8 +2,11 @@
 
 import os
 import re
+import shutil
+from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from checkout import CONFIG, Checkout, make_release
 
@@ -53,6 +56,7 @@ DIRECT = {
     "dfer.heatmaps": set(),
     "dfer.page": set(),
     "dfer.flops": {"flops"},
+    "dfer.hardware": TRAINING,
     "dfer.inference": TRAINING,
     "dfer.manifest": {"manifest"},
     "dfer.metrics": TRAINING,
@@ -77,10 +81,12 @@ DIRECT = {
     "dfer.provenance": {"train baseline", "train full"},
     "dfer.configuration": set(),
     "dfer.check_data": set(),
+    "dfer.schedule": {"train baseline", "train full"},
     "dfer.settings": MODEL | {"text"},
-    "dfer.splits": {"rejects", "splits"},
+    "dfer.splits": {"rejects", "accept", "splits"},
     "dfer.summary": {"summary"},
     "dfer.tables": {"table"},
+    "dfer.tested": {"evaluate baseline", "evaluate full"},
     "dfer.text": {"text", "train baseline", "train full"},
     "dfer.train": {"train baseline", "train full"},
     "dfer.tuning.best": set(),
@@ -93,11 +99,12 @@ DIRECT = {
 DIRECT["dfer.files"] = {job for jobs in DIRECT.values() for job in jobs}
 
 AFTER = {
-    # Which shards change is known when the manifest has been read, so a dry run names them all.
+    # Which lists change is known when the release has been read, so a dry run names them all.
     "manifest": {"align", "extract", "splits"},
     "align": {"extract", "rejects"},
     "extract": {"rejects", "train baseline", "train full", "evaluate baseline", "evaluate full"},
-    "rejects": {"splits"},
+    "rejects": {"accept", "splits"},
+    "accept": {"splits"},
     "splits": {"train baseline", "train full", "evaluate baseline", "evaluate full"},
     "text": {"train baseline", "train full"},
     "train baseline": {"evaluate baseline"},
@@ -239,10 +246,47 @@ def test_a_title_changes_tables_only(tree, configure):
     assert names(tree.jobs(*TARGETS)) == {"table"}
 
 
+def test_a_further_fold_trains_only_that_fold(tree, configure):
+    mine = CONFIG["datasets"]["mine"] | {"folds": [1, 2, 3]}
+    configure(datasets={"mine": mine})
+    jobs = tree.jobs(*TARGETS)
+    folds = {job.split()[-2] for job in jobs if job.startswith(("train", "evaluate"))}
+    assert folds == {"3"}
+    assert names(jobs) == closure({"train baseline", "train full", "splits"})
+
+
+def test_a_fold_that_the_release_lacks_is_named(tree, configure):
+    mine = CONFIG["datasets"]["mine"] | {"folds": [1, 4]}
+    configure(datasets={"mine": mine})
+    done = tree.snakemake("-n", *TARGETS, check=False)
+    assert done.returncode
+    assert "the release of mine has no fold 4; it has 1, 2, 3" in done.stdout + done.stderr
+
+
+def ran(done):
+    """Kinds of jobs of a real run, with the number of each."""
+    text = done.stdout + done.stderr
+    return Counter(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", text, re.M))
+
+
 def test_an_edited_reader_that_reads_the_same_aligns_nothing_anew(tree, edit):
-    """Run for real: the shard lists come out the same, so no shard is aligned or extracted."""
+    """Run for real: the shard lists come out the same, so no shard is aligned or extracted.
+
+    What follows those jobs is done: Snakemake keeps the reasons that it gave before a checkpoint.
+    """
     edit("src/dfer/datasets/table.py", lambda text: text + "\nEDITED = True\n")
-    done = tree.snakemake(*TARGETS)
-    ran = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", done.stdout + done.stderr, re.M)
-    assert {"manifest", "splits"} <= set(ran)
-    assert not {"align", "extract"} & set(ran)
+    kinds = ran(tree.snakemake(*TARGETS))
+    assert kinds["manifest"] == 1
+    assert kinds["align"] == kinds["extract"] == 0
+
+
+def test_a_further_clip_aligns_its_shard_only(tree):
+    """Run for real, and last: the tree is another one afterwards."""
+    shutil.copy(tree.folder / "release/videos/c00.mp4", tree.folder / "release/videos/new.mp4")
+    with (tree.folder / "release/labels.csv").open("a") as file:
+        file.write("new,videos/new.mp4,happy,1\n")
+    kinds = ran(tree.snakemake(*TARGETS))
+    assert kinds["manifest"] == kinds["align"] == kinds["extract"] == 1
+    assert kinds["train"] == kinds["evaluate"] == 4
+    splits = pd.read_parquet(tree.folder / "results/mine/splits/1.parquet")
+    assert splits.set_index("clip").split["new"] == "test"

@@ -27,8 +27,8 @@ from dfer.figures import blocks, confusion, learning, recall, similarity, style
 from dfer.figures import embedding as embedded
 from dfer.figures import heatmaps as heated
 from dfer.files import UserError, read_parquet, write_parquet
-from dfer.inference import normaliser
 from dfer.models.checkpoint import load_run
+from dfer.models.clip import normaliser
 from dfer.provenance import modules
 from dfer.settings import RunSettings
 from dfer.splits import SPLITS

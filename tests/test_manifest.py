@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from releases import random_lists, write_mafw_lists
 
+from dfer.datasets.release import FOLD_COLUMNS
 from dfer.files import UserError
-from dfer.manifest import FOLDS_SCHEMA, MANIFEST_SCHEMA, check, main, parser, shard_of
+from dfer.manifest import FOLD_SCHEMA, MANIFEST_SCHEMA, check, main, parser, shard_of
 
 CLASSES = {"happy": "happiness", "sad": "sadness"}
 
@@ -31,12 +32,11 @@ def csv_release(root: Path, clips: int = 30) -> Path:
     return root
 
 
-def arguments(root: Path, out: Path, *, folds=(1, 2, 3), shards=4, reader="csv", classes=CLASSES):
+def arguments(root: Path, out: Path, *, shards=4, reader="csv", classes=CLASSES):
     return [
         *("--reader", reader, "--root", str(root), "--source", "video"),
         *("--classes", json.dumps(classes), "--shards", str(shards)),
-        *("--folds", *map(str, folds)),
-        *("--manifest", str(out / "manifest.parquet"), "--splits", str(out / "folds.parquet")),
+        *("--manifest", str(out / "manifest.parquet"), "--fold-lists", str(out / "folds")),
         *("--shard-lists", str(out / "shards")),
     ]
 
@@ -73,9 +73,12 @@ def test_files(tmp_path):
     assert clips["clip"].tolist() == [f"c{i:02d}" for i in range(30)]
     assert clips["path"].tolist() == [f"v/{i}.mp4" for i in range(30)]
     assert clips["subject"].isna().all()
-    folds = pq.read_table(out / "folds.parquet")
-    assert folds.schema == FOLDS_SCHEMA
-    assert folds.num_rows == 3 * 30
+    for fold in (1, 2, 3):
+        rows = pq.read_table(out / f"folds/{fold}.parquet")
+        assert rows.schema == FOLD_SCHEMA
+        assert rows["clip"].to_pylist() == clips["clip"].tolist()
+        tested = [row["clip"] for row in rows.to_pylist() if row["split"] == "test"]
+        assert tested == [f"c{i:02d}" for i in range(30) if i // 2 % 3 + 1 == fold]
     lists = [out / f"shards/{i}.parquet" for i in range(50)]
     assert sorted((out / "shards").iterdir()) == sorted(lists)
     parts = [pq.read_table(path) for path in lists]
@@ -115,39 +118,28 @@ def test_a_new_clip_touches_one_shard(tmp_path):
     assert changed == [shard_of("new", 8)]
 
 
-def test_some_folds_of_cross_validation_keep_all_clips(tmp_path):
-    run_main(csv_release(tmp_path / "release"), tmp_path / "out", folds=[2])
-    folds = pd.read_parquet(tmp_path / "out/folds.parquet")
-    assert set(folds["fold"]) == {2}
-    assert (folds["split"] == "test").sum() == 10
-    assert len(pd.read_parquet(tmp_path / "out/manifest.parquet")) == 30
-
-
-def test_clips_of_no_chosen_fold_are_left_out_aloud(tmp_path, capsys):
+def test_clips_that_are_not_on_disk_stay_and_are_named(tmp_path, capsys):
     lists = {part: rows for part, rows in random_lists("mafw", share=36).items() if part[0] == 1}
-    used = {clip for rows in lists.values() for clip, _ in rows}
-    lists |= {(2, s): [*lists[1, s], (f"2000{i}", "fear")] for i, s in enumerate(["train", "test"])}
+    listed = {clip for rows in lists.values() for clip, _ in rows}
     write_mafw_lists(tmp_path / "mafw", lists)
     (tmp_path / "mafw/data/clips").mkdir(parents=True)
     classes = {label: label for rows in lists.values() for _, label in rows}
-    run_main(tmp_path / "mafw", tmp_path / "out", reader="mafw", folds=[1], classes=classes)
-    assert set(pd.read_parquet(tmp_path / "out/manifest.parquet")["clip"]) == used
-    said = capsys.readouterr().out
-    assert "2 clips are in no chosen fold and left out (20000, 20001)" in said
-    assert f"{len(used)} listed clips are not on disk" in said
+    run_main(tmp_path / "mafw", tmp_path / "out", reader="mafw", classes=classes)
+    assert set(pd.read_parquet(tmp_path / "out/manifest.parquet")["clip"]) == listed
+    assert f"{len(listed)} listed clips are not on disk" in capsys.readouterr().out
 
 
 def test_command_line(tmp_path):
     """By hand: one line on stderr for a mistake, and no torch for a cheap stage."""
     root = csv_release(tmp_path / "release")
     command = [sys.executable, "-m", "dfer.manifest"]
+    (root / "labels.csv").unlink()
     done = subprocess.run(
-        [*command, *arguments(root, tmp_path / "out", folds=[4])], capture_output=True, text=True
+        [*command, *arguments(root, tmp_path / "out")], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr == (
-        "error: the release has no fold 4; it has 1, 2, 3. Correct the configuration's `folds`.\n"
-    )
+    assert done.stderr.startswith(f"error: {root}/labels.csv: no such file.")
+    assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
     code = "import sys, dfer.manifest; print([m for m in sys.modules if m.startswith(%r)])"
     for module in ("torch", "dfer.datasets.dfew", "dfer.datasets.table"):
@@ -178,7 +170,7 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
     )
     folds = pd.DataFrame(
         [(c, k, "test" if (c in "ab") == (k == 1) else "train") for k in (1, 2) for c in "abcd"],
-        columns=FOLDS_SCHEMA.names,
+        columns=FOLD_COLUMNS,
     )
     return clips, folds
 

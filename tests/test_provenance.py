@@ -109,3 +109,16 @@ def test_tables_start_without_torch():
         "sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'cv2', 'decord')))"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_demos_clip_does_not_hang_on_the_papers_modules():
+    """Else an edit of MSTA would pretrain anew, and so retrain every variant on the demo."""
+    used = provenance.modules("dfer.pretrain")
+    for module in ("interfit", "msta", "biehpro", "recogniser"):
+        assert f"dfer.models.{module}" not in used
+    assert not {"dfer.train", "dfer.evaluate", "dfer.text"} & set(used)
+
+
+def test_the_demos_pictures_do_not_hang_on_how_they_are_shown():
+    assert "dfer.demo.contact_sheet" not in provenance.modules("dfer.render")
+    assert "dfer.render" not in provenance.modules("dfer.demo.contact_sheet")

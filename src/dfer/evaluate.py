@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dfer.clips.loader import EvaluationClips, open_store
-from dfer.files import UserError, read_parquet, run, write_parquet
-from dfer.inference import loader_workers, pick_device, predict
+from dfer.files import run, write_parquet
+from dfer.hardware import loader_workers, pick_device
+from dfer.inference import predict
 from dfer.metrics import confusion, recalls, uar, war
 from dfer.models.checkpoint import load_run
+from dfer.tested import tested_clips
 
 METRICS = pa.schema(
     [
@@ -76,19 +77,7 @@ def main(args: argparse.Namespace) -> None:
     """Predict the test clips of the run's fold and measure."""
     device = pick_device(args.threads)
     trained = load_run(args.checkpoint)
-    splits = read_parquet(args.splits)
-    rows = splits[(splits.fold == trained.fold) & (splits.split == "test")]
-    if rows.empty:
-        raise UserError(f"{args.splits}: fold {trained.fold} has no test clips")
-    index = {name: i for i, name in enumerate(trained.classes)}
-    labels = rows.label.map(index).to_numpy()
-    data = EvaluationClips(
-        open_store(args.store),
-        rows["clip"].tolist(),
-        labels.tolist(),
-        frames=trained.settings.model.frames,
-        size=trained.model.image.config.image_size,
-    )
+    data = tested_clips(trained, args.splits, args.store)
     model, workers = trained.model.to(device), loader_workers(device, args.threads)
     logits = predict(model, data, trained.settings, batch=args.batch, workers=workers).numpy()
     predictions = logits.argmax(axis=1)
@@ -99,13 +88,13 @@ def main(args: argparse.Namespace) -> None:
         "fold": trained.fold,
         "seed": trained.seed,
     }
-    table = rows[["clip", "label"]].reset_index(drop=True)
-    table = pd.concat([pd.DataFrame(names, index=table.index), table], axis=1)
+    table = pd.DataFrame(names | {"clip": data.clips})
+    table["label"] = [trained.classes[i] for i in data.labels]
     table["prediction"] = [trained.classes[i] for i in predictions]
     for i, name in enumerate(trained.classes):
         table[f"logit_{name}"] = logits[:, i]
     write_parquet(table, args.predictions)
-    metrics = measure(labels, predictions, trained.classes).assign(**names)
+    metrics = measure(np.array(data.labels), predictions, trained.classes).assign(**names)
     write_parquet(metrics[METRICS.names], args.metrics, METRICS)
     values = metrics.set_index("metric").value
     print(f"{args.checkpoint}: UAR {values['UAR']:.2f}  WAR {values['WAR']:.2f}")

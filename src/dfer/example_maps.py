@@ -18,9 +18,11 @@ import torch
 from dfer.clips.loader import EvaluationClips, evaluation_batches, open_store
 from dfer.clips.store import ClipStore
 from dfer.files import UserError, read_parquet, run, write_parquet
+from dfer.hardware import pick_device
 from dfer.heatmaps import relevance
-from dfer.inference import normaliser, pick_device, predict
+from dfer.inference import predict
 from dfer.models.checkpoint import TrainedRun, load_run
+from dfer.models.clip import normaliser
 
 MAPS = pa.schema(
     [

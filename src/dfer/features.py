@@ -15,10 +15,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from dfer.clips.loader import EvaluationClips, evaluation_batches, open_store
-from dfer.files import UserError, read_parquet, run, write_parquet
-from dfer.inference import loader_workers, normaliser, pick_device, precision
+from dfer.clips.loader import EvaluationClips, evaluation_batches
+from dfer.files import run, write_parquet
+from dfer.hardware import loader_workers, pick_device, precision
 from dfer.models.checkpoint import TrainedRun, load_run
+from dfer.models.clip import normaliser
+from dfer.tested import tested_clips
 
 
 @torch.inference_mode()
@@ -59,17 +61,7 @@ def main(args: argparse.Namespace) -> None:
     """Write the features of the test clips of the run's fold."""
     device = pick_device(args.threads)
     trained = load_run(args.checkpoint)
-    splits = read_parquet(args.splits)
-    rows = splits[(splits.fold == trained.fold) & (splits.split == "test")]
-    if rows.empty:
-        raise UserError(f"{args.splits}: fold {trained.fold} has no test clips")
-    data = EvaluationClips(
-        open_store(args.store),
-        rows["clip"].tolist(),
-        [trained.classes.index(label) for label in rows.label],
-        frames=trained.settings.model.frames,
-        size=trained.model.image.config.image_size,
-    )
+    data = tested_clips(trained, args.splits, args.store)
     trained.model.to(device)
     workers = loader_workers(device, args.threads)
     features, similarities = extract(trained, data, batch=args.batch, workers=workers)
@@ -79,8 +71,8 @@ def main(args: argparse.Namespace) -> None:
             "run": args.run or trained.settings.key,
             "fold": np.int32(trained.fold),
             "seed": np.int32(trained.seed),
-            "clip": rows["clip"].to_numpy(),
-            "label": rows.label.to_numpy(),
+            "clip": data.clips,
+            "label": [trained.classes[i] for i in data.labels],
             "feature": list(features),
         }
     )

@@ -1,15 +1,16 @@
 """Stage manifest: a dataset release → one table of clips, one of folds, and lists of shards.
 
     python -m dfer.manifest --reader csv --root data/mine --source video \
-        --classes '{"happy": "happiness", "sad": "sadness"}' --shards 4 --folds 1 2 3 \
-        --manifest results/mine/manifest.parquet --splits results/mine/folds.parquet \
+        --classes '{"happy": "happiness", "sad": "sadness"}' --shards 4 \
+        --manifest results/mine/manifest.parquet --fold-lists results/mine/folds \
         --shard-lists results/mine/shards
 
 The reader takes labels and folds from the release's own files; here they are checked against the
 configuration. Every later stage knows the release only by these files:
 
 - manifest: clip, path (relative to the root, POSIX), media ("video" | "frames"), label, subject;
-- splits: clip, fold (1-based), split ("train" | "test");
+- fold lists `<k>.parquet`: clip, split ("train" | "test"), label, subject of fold k (1-based), all
+  folds that the release has, whichever the configuration uses;
 - shard lists `<i>.parquet`: the manifest's rows of shard i (`shard_of`), sorted by clip. All are
   written, empty ones too. A clip that joins or leaves touches one list.
 """
@@ -30,7 +31,7 @@ READERS = ("csv", "dfew", "ferv39k", "mafw")
 SOURCES = ("video", "crops")
 
 MANIFEST_SCHEMA = pa.schema([(name, pa.string()) for name in CLIP_COLUMNS])
-FOLDS_SCHEMA = pa.schema([("clip", pa.string()), ("fold", pa.int32()), ("split", pa.string())])
+FOLD_SCHEMA = pa.schema([(name, pa.string()) for name in ("clip", "split", "label", "subject")])
 
 
 def shard_of(clip: str, shards: int) -> int:
@@ -127,66 +128,39 @@ def _check_folds(clips: pd.DataFrame, folds: pd.DataFrame, classes: dict[str, st
             if size == 0:
                 raise UserError(
                     f"fold {fold} has no {split} clips. Give it some in the release's lists, or "
-                    "leave the fold out of the configuration's `folds`."
+                    "leave the fold out of them."
                 )
         empty = [label for label in classes if label not in set(train)]
         if empty:
             raise UserError(
                 f"fold {fold} has no train clip of class {empty[0]!r}: no model can learn it. "
-                "Place one of its clips in another fold, or leave the fold or the class out."
+                "Place one of its clips in another fold, or leave the class out."
             )
-
-
-def select_folds(
-    release: Release, folds: list[int]
-) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-    """The clips and folds that the configuration asks for.
-
-    Returns:
-        clips sorted by id, folds sorted by fold and id, and notes on what was left out.
-
-    Raises:
-        UserError: the release has no such fold.
-    """
-    there = sorted(release.folds["fold"].unique().tolist())
-    for fold in folds:
-        if fold not in there:
-            raise UserError(
-                f"the release has no fold {fold}; it has {', '.join(map(str, there))}. "
-                "Correct the configuration's `folds`."
-            )
-    chosen = release.folds[release.folds["fold"].isin(folds)]
-    kept = release.clips["clip"].isin(chosen["clip"])
-    left = sorted(release.clips.loc[~kept, "clip"])
-    notes = (
-        [f"{len(left)} clips are in no chosen fold and left out ({some(left)})."] if left else []
-    )
-    clips = release.clips[kept].sort_values("clip", ignore_index=True)
-    return clips, chosen.sort_values(["fold", "clip"], ignore_index=True), notes
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write the manifest, the splits and the shard lists; print the reader's notes."""
+    """Write the manifest, the fold lists and the shard lists; print the reader's notes."""
     release = read_release(args.reader, args.root, args.source)
-    clips, folds, notes = select_folds(release, args.folds)
+    clips = release.clips.sort_values("clip", ignore_index=True)
     try:
-        check(clips, folds, args.classes)
+        check(clips, release.folds, args.classes)
     except UserError as error:
         raise UserError(f"{args.root}: {error}") from None
     write_parquet(clips, args.manifest, MANIFEST_SCHEMA)
-    write_parquet(folds, args.splits, FOLDS_SCHEMA)
+    labelled = release.folds.merge(clips[["clip", "label", "subject"]], on="clip")
+    for number, rows in labelled.sort_values("clip").groupby("fold"):
+        write_parquet(rows[FOLD_SCHEMA.names], args.fold_lists / f"{number}.parquet", FOLD_SCHEMA)
     shard = clips["clip"].map(lambda clip: shard_of(clip, args.shards))
     for number in range(args.shards):
         path = args.shard_lists / f"{number}.parquet"
         write_parquet(clips[shard == number], path, MANIFEST_SCHEMA)
-    print(f"{args.root}: {len(clips)} clips, {len(args.folds)} folds.")
-    for note in [*release.notes, *notes]:
+    print(f"{args.root}: {len(clips)} clips, {release.folds['fold'].nunique()} folds.")
+    for note in release.notes:
         print(note)
-    missing = sorted(set(release.missing) & set(clips["clip"]))
-    if missing:
+    if release.missing:
         print(
-            f"{len(missing)} listed clips are not on disk ({some(missing)}); they stay in the "
-            "manifest, and the stage that opens them rejects them by name."
+            f"{len(release.missing)} listed clips are not on disk ({some(release.missing)}); they "
+            "stay in the manifest, and the stage that opens them rejects them by name."
         )
 
 
@@ -220,9 +194,8 @@ def parser() -> argparse.ArgumentParser:
     add("--source", required=True, choices=SOURCES, help="raw videos, or official face crops")
     add("--classes", required=True, type=classes_argument, help="JSON: label → class word")
     add("--shards", required=True, type=positive, help="number of shards")
-    add("--folds", required=True, type=positive, nargs="+", help="folds to use")
     add("--manifest", required=True, type=Path, help="output: the clips")
-    add("--splits", required=True, type=Path, help="output: the folds")
+    add("--fold-lists", required=True, type=Path, help="output: folder of the fold lists")
     add("--shard-lists", required=True, type=Path, help="output: folder of the shard lists")
     return parser
 

@@ -56,8 +56,10 @@ from dfer.footage.clips import (
 from dfer.footage.overlay import annotated
 from dfer.footage.pictures import write_png, write_video
 from dfer.footage.strip import strip
+from dfer.hardware import pick_device
 from dfer.heatmaps import relevance, upsample
 from dfer.models.checkpoint import TrainedRun, load_run
+from dfer.models.clip import normaliser
 
 FACE = 224  # pixels a side of the store's faces, as the workflow extracts them
 SYNTHETIC = ("demo",)  # datasets of rendered faces
@@ -172,7 +174,7 @@ def classify(trained: TrainedRun, data: EvaluationClips) -> np.ndarray:
 def heat_maps(trained: TrainedRun, data: EvaluationClips, labels: np.ndarray) -> list[np.ndarray]:
     """`relevance` of each window for its label, float32 (T, g, g)."""
     device = next(trained.model.parameters()).device
-    normalise = inference.normaliser(trained.settings.clip, device)
+    normalise = normaliser(trained.settings.clip, device)
     maps = []
     for (frames, _), label in zip(evaluation_batches(data, 1, 0), labels, strict=True):
         clips = normalise(frames)
@@ -368,7 +370,7 @@ def main(args: argparse.Namespace) -> None:
     landmarks = parse(args.landmarks)
     clips, aside = find_clips(args.clips)
     checkpoint = find_checkpoint(args.run)
-    device = inference.pick_device(args.threads)
+    device = pick_device(args.threads)
     trained = load_run(checkpoint)
     trained.model.to(device)
 

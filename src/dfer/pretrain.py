@@ -20,10 +20,11 @@ from torch import Tensor
 
 from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, open_store, train_batches
 from dfer.files import atomic, read_parquet, run
-from dfer.inference import loader_workers, normaliser, pick_device
+from dfer.hardware import loader_workers, pick_device
+from dfer.models.clip import normaliser
 from dfer.models.small_clip import new_clip
+from dfer.schedule import learning_rate
 from dfer.settings import AugmentSettings, ClipSettings, TrainSettings
-from dfer.train import learning_rate
 
 WARMUP = 0.1  # of the epochs
 WEIGHT_DECAY = 0.05

@@ -6,7 +6,6 @@
         --out-dir results/demo-stills/release/stills
     python -m dfer.render labels --kind clips --subjects 20 --folds 5
         --out results/demo/release/labels.csv
-    python -m dfer.render contact-sheet --release results/demo/release --out sheet.png
 
 `clips` writes OUT_DIR/s03/s03-happy-1.mp4, `stills` writes OUT_DIR/t03/t03-happy/1.jpg …; `labels`
 names them relative to the folder above OUT_DIR. A file's content depends on the seed, person, class
@@ -123,13 +122,6 @@ def labels(args: argparse.Namespace) -> None:
     write_text(text.getvalue(), args.out)
 
 
-def contact_sheet(args: argparse.Namespace) -> None:
-    """Draw a picture of the release: some people, every class, one clip over time."""
-    from dfer.demo.contact_sheet import draw
-
-    draw(args.release, args.out, args.subjects)
-
-
 def _takes(text: str) -> tuple[str, int]:
     label, _, count = text.partition("=")
     if label not in CLASSES or not count.isdigit():
@@ -175,12 +167,6 @@ def parser() -> argparse.ArgumentParser:
     stage.add_argument("--kind", choices=KINDS, default="clips")
     stage.add_argument("--subjects", type=int, default=20, help="people 0 … N - 1 are in it")
     stage.add_argument("--folds", type=int, default=5, help="person i is tested in i mod folds + 1")
-    stage.add_argument("--out", type=Path, required=True)
-
-    stage = stages.add_parser("contact-sheet", help="draw a picture of the release")
-    stage.set_defaults(main=contact_sheet)
-    stage.add_argument("--release", type=Path, required=True)
-    stage.add_argument("--subjects", type=int, default=5, help="how many people are shown")
     stage.add_argument("--out", type=Path, required=True)
     return top
 

@@ -2,10 +2,11 @@
 
 Bad data is named, counted and listed, never dropped in silence: `rejects.parquet` has every clip
 that could not be aligned or extracted, with the reason. Where they are more than the configuration
-allows, this stage stops with one summary, after the whole scan.
+allows, `accept` stops with one summary, after the whole scan.
 
-    python -m dfer.splits accept …   folds and rejects → splits.parquet
     python -m dfer.splits rejects …  the rejects of all shards → rejects.parquet
+    python -m dfer.splits accept …   not more rejects than are allowed → accepted.txt
+    python -m dfer.splits fold …     a fold's list, less the rejects → splits/<fold>.parquet
 """
 
 import argparse
@@ -14,7 +15,7 @@ import hashlib
 import pandas as pd
 import pyarrow as pa
 
-from dfer.files import UserError, read_parquet, run, write_parquet
+from dfer.files import UserError, read_parquet, run, write_parquet, write_text
 
 HELD_OUT = 10  # one clip in ten of a fold's train set is the validation set
 
@@ -33,35 +34,43 @@ SPLITS = pa.schema(
 )
 
 
-def accept(
-    manifest: pd.DataFrame, folds: pd.DataFrame, rejects: pd.DataFrame, allowed: int
-) -> pd.DataFrame:
-    """One row a fold and clip, sorted, as the schema `SPLITS` says.
-
-    `held_out` marks the validation tenth of a fold's train set, which only the checkpoint rule
-    `val` and the tuning hold out.
+def accept(rejects: pd.DataFrame, allowed: int) -> str:
+    """One line for the record: how many clips were rejected, how many are allowed.
 
     Raises:
-        UserError: more clips were rejected than `allowed`, or a class or a fold has none left.
+        UserError: more were rejected than `allowed`.
     """
-    bad = rejects.drop_duplicates("clip")
-    if len(bad) > allowed:
-        raise UserError(_summary(bad, allowed))
-    rows = folds.merge(manifest[["clip", "label", "subject"]], on="clip", validate="many_to_one")
-    kept = rows[~rows["clip"].isin(bad["clip"])]
-    for (fold, split, label), clips in rows.groupby(["fold", "split", "label"])["clip"]:
-        if clips.isin(bad["clip"]).all():
+    if len(rejects) > allowed:
+        raise UserError(_summary(rejects, allowed))
+    return f"{len(rejects)} clips rejected, {allowed} allowed\n"
+
+
+def split(fold: int, clips: pd.DataFrame, rejects: pd.DataFrame) -> pd.DataFrame:
+    """One row a clip of a fold, sorted, as the schema `SPLITS` says.
+
+    `held_out` marks the validation tenth of the fold's train set, which only the checkpoint rule
+    `val` and the tuning hold out.
+
+    Args:
+        clips: the fold's list, as `dfer.manifest` writes it.
+
+    Raises:
+        UserError: all clips of a class in train or test were rejected.
+    """
+    for (part, label), names in clips.groupby(["split", "label"])["clip"]:
+        if names.isin(rejects["clip"]).all():
             raise UserError(
-                f"fold {fold}: all {len(clips)} {split} clips of class {label} were rejected, "
-                f"for example {clips.iloc[0]}; see rejects.parquet for the reasons."
+                f"fold {fold}: all {len(names)} {part} clips of class {label} were rejected, "
+                f"for example {names.iloc[0]}; see rejects.parquet for the reasons."
             )
-    kept = kept.sort_values(["fold", "split", "clip"]).reset_index(drop=True)
+    kept = clips[~clips["clip"].isin(rejects["clip"])].assign(fold=fold)
+    kept = kept.sort_values(["split", "clip"]).reset_index(drop=True)
     kept["held_out"] = _held_out(kept)
     return kept[SPLITS.names]
 
 
 def _held_out(rows: pd.DataFrame) -> pd.Series:
-    """A tenth of each class of each fold's train set, by the hash of (fold, clip).
+    """A tenth of each class of a fold's train set, by the hash of (fold, clip).
 
     So a clip that is added or rejected moves at most one other. A class of a single clip keeps it.
     """
@@ -70,7 +79,7 @@ def _held_out(rows: pd.DataFrame) -> pd.Series:
             hashlib.blake2b(f"{fold}/{clip}".encode(), digest_size=8).hexdigest()
             for fold, clip in zip(rows.fold, rows["clip"], strict=True)
         ]
-    ).groupby(["fold", "split", "label"])
+    ).groupby(["split", "label"])
     size = rank.hash.transform("size")
     share = (size / HELD_OUT).round().clip(lower=1).where(size > 1, 0)
     return (rank.hash.rank(method="first") <= share) & (rows.split == "train")
@@ -94,32 +103,43 @@ def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = top.add_subparsers(dest="command", required=True)
-    accept_ = commands.add_parser("accept", help="folds and rejects → splits.parquet")
-    accept_.add_argument("--manifest", required=True)
-    accept_.add_argument("--folds", required=True)
+    rejects = commands.add_parser("rejects", help="the rejects of all shards, in one table")
+    rejects.set_defaults(main=collect)
+    rejects.add_argument("--rejects", nargs="+", required=True)
+    rejects.add_argument("--out", required=True)
+    accept_ = commands.add_parser("accept", help="stop if more are rejected than allowed")
+    accept_.set_defaults(main=allow)
     accept_.add_argument("--rejects", required=True)
     accept_.add_argument("--allow-rejects", type=int, default=0)
     accept_.add_argument("--out", required=True)
-    rejects = commands.add_parser("rejects", help="the rejects of all shards, in one table")
-    rejects.add_argument("--rejects", nargs="+", required=True)
-    rejects.add_argument("--out", required=True)
+    fold = commands.add_parser("fold", help="the clips of a fold that can be used")
+    fold.set_defaults(main=use)
+    fold.add_argument("--fold", type=int, required=True)
+    fold.add_argument("--clips", required=True, help="the fold's list, from dfer.manifest")
+    fold.add_argument("--rejects", required=True)
+    fold.add_argument("--out", required=True)
     return top
 
 
-def main(args: argparse.Namespace) -> None:
-    """Run one of the two commands."""
-    if args.command == "rejects":
-        parts = [read_parquet(path) for path in args.rejects]
-        rejects = pd.concat(parts, ignore_index=True)[REJECTS.names].drop_duplicates("clip")
-        rejects = rejects.sort_values("clip")
-        write_parquet(rejects, args.out, REJECTS)
-        print(f"{len(rejects)} clips rejected")
-        return
-    tables = (read_parquet(path) for path in (args.manifest, args.folds, args.rejects))
-    splits = accept(*tables, allowed=args.allow_rejects)
+def collect(args: argparse.Namespace) -> None:
+    """Write the rejects of all shards, one row a clip."""
+    parts = [read_parquet(path) for path in args.rejects]
+    rejects = pd.concat(parts, ignore_index=True)[REJECTS.names].drop_duplicates("clip")
+    write_parquet(rejects.sort_values("clip"), args.out, REJECTS)
+    print(f"{len(rejects)} clips rejected")
+
+
+def allow(args: argparse.Namespace) -> None:
+    """Write a line that says that the rejects are accepted."""
+    write_text(accept(read_parquet(args.rejects), args.allow_rejects), args.out)
+
+
+def use(args: argparse.Namespace) -> None:
+    """Write the clips of one fold that can be used."""
+    splits = split(args.fold, read_parquet(args.clips), read_parquet(args.rejects))
     write_parquet(splits, args.out, SPLITS)
-    print(splits.groupby(["fold", "split"]).size().to_string())
+    print(splits.groupby("split").size().to_string())
 
 
 if __name__ == "__main__":
-    run(main, parser())
+    run(lambda args: args.main(args), parser())

@@ -28,19 +28,14 @@ from torch import Tensor, nn
 from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, open_store, train_batches
 from dfer.clips.store import ClipStore
 from dfer.files import UserError, atomic, read_parquet, run, write_parquet, write_text
-from dfer.inference import (
-    device_name,
-    loader_workers,
-    normaliser,
-    pick_device,
-    precision,
-    predict,
-)
+from dfer.hardware import device_name, loader_workers, pick_device, precision
+from dfer.inference import predict
 from dfer.metrics import confusion, uar, war
 from dfer.models.checkpoint import save_run
-from dfer.models.clip import vision_config
+from dfer.models.clip import normaliser, vision_config
 from dfer.models.recogniser import Recogniser, build
 from dfer.provenance import digest, environment, file_digest, stamps
+from dfer.schedule import learning_rate
 from dfer.settings import RunSettings, TrainSettings, unused_modules
 from dfer.text import read_features
 
@@ -160,19 +155,6 @@ def train(
     table = pd.DataFrame(history)
     table["chosen"] = table.epoch == (best["epoch"] if best else table.epoch.max())
     return model, table
-
-
-def learning_rate(how: TrainSettings, step: int, steps: int) -> float:
-    """Learning rate of one step, counted from 0, with `steps` an epoch (Section 4.1).
-
-    It rises linearly to `lr` over the warm-up epochs, then falls by half a cosine to `min_lr`,
-    which the very last step has.
-    """
-    warmup, last = how.warmup_epochs * steps, how.epochs * steps - 1
-    if step < warmup:
-        return how.lr * (step + 1) / warmup
-    done = (step - warmup) / max(1, last - warmup)
-    return how.min_lr + (how.lr - how.min_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def parameter_groups(model: Recogniser, how: TrainSettings) -> list[dict[str, Any]]:

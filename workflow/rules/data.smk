@@ -2,11 +2,11 @@
 
 REQUIRED INPUTS: the release of each dataset (config: datasets.<name>.root)
 OUTPUTS, below results/<dataset>/:
-    manifest.parquet, folds.parquet, shards/   what there is, as the release's own label files say
+    manifest.parquet, folds/, shards/          what there is, as the release's own label files say
     landmarks/<shard>.parquet                  68 points in every frame (source: video)
     store/<shard>.arrow                        aligned face frames, all of every clip
     rejects.parquet                            clips that could not be used, each with the reason
-    splits.parquet                             clips of each fold, less the rejected ones
+    splits/<fold>.parquet                      clips of a fold, less the rejected ones
 """
 
 
@@ -16,7 +16,7 @@ checkpoint manifest:
         release_of,
     output:
         manifest="results/{dataset}/manifest.parquet",
-        folds="results/{dataset}/folds.parquet",
+        folds=directory("results/{dataset}/folds"),
         shards=directory("results/{dataset}/shards"),
     log:
         "results/logs/{dataset}/manifest.log",
@@ -29,12 +29,11 @@ checkpoint manifest:
         source=lambda w: STORED[w.dataset]["source"],
         classes=lambda w: json.dumps(STORED[w.dataset]["classes"]),
         shards=lambda w: STORED[w.dataset]["shards"],
-        folds=lambda w: STORED[w.dataset]["folds"],
     shell:
         "python -m dfer.manifest --reader {params.reader} --root {params.root:q}"
         " --source {params.source} --classes {params.classes:q} --shards {params.shards}"
-        " --folds {params.folds} --manifest {output.manifest} --splits {output.folds}"
-        " --shard-lists {output.shards} &> {log}"
+        " --manifest {output.manifest} --fold-lists {output.folds} --shard-lists {output.shards}"
+        " &> {log}"
 
 
 rule align:
@@ -99,21 +98,38 @@ rule rejects:
         "python -m dfer.splits rejects --rejects {input} --out {output} &> {log}"
 
 
-rule splits:
-    """The clips of each fold; stops where more were rejected than the configuration allows."""
+rule accept:
+    """Stop where more clips were rejected than the configuration allows."""
     input:
-        manifest="results/{dataset}/manifest.parquet",
-        folds="results/{dataset}/folds.parquet",
-        rejects="results/{dataset}/rejects.parquet",
+        "results/{dataset}/rejects.parquet",
     output:
-        "results/{dataset}/splits.parquet",
+        "results/{dataset}/accepted.txt",
     log:
-        "results/logs/{dataset}/splits.log",
+        "results/logs/{dataset}/accept.log",
     conda:
         "../../environment.yml"
     params:
         **code("dfer.splits"),
         allowed=lambda w: STORED[w.dataset].get("allow_rejects", 0),
     shell:
-        "python -m dfer.splits accept --manifest {input.manifest} --folds {input.folds}"
-        " --rejects {input.rejects} --allow-rejects {params.allowed} --out {output} &> {log}"
+        "python -m dfer.splits accept --rejects {input} --allow-rejects {params.allowed}"
+        " --out {output} &> {log}"
+
+
+rule splits:
+    """The clips of a fold that can be used, and which of them are held out for validation."""
+    input:
+        clips=fold_list,
+        rejects="results/{dataset}/rejects.parquet",
+        accepted="results/{dataset}/accepted.txt",
+    output:
+        "results/{dataset}/splits/{fold}.parquet",
+    log:
+        "results/logs/{dataset}/splits/{fold}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.splits"),
+    shell:
+        "python -m dfer.splits fold --fold {wildcards.fold} --clips {input.clips}"
+        " --rejects {input.rejects} --out {output} &> {log}"

@@ -90,7 +90,7 @@ rule labels:
 rule pretrain:
     """Teach the small CLIP's image tower on stills of people who are in no clip."""
     input:
-        splits="results/demo-stills/splits.parquet",
+        splits="results/demo-stills/splits/1.parquet",
         store=expand(
             "results/demo-stills/store/{shard}.arrow",
             shard=range(STORED["demo-stills"]["shards"]) if "demo-stills" in STORED else [],
@@ -133,7 +133,7 @@ rule contact_sheet:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.render"),
+        **code("dfer.demo.contact_sheet"),
         release=lambda w, input: str(Path(input[0]).parent),
     shell:
-        "python -m dfer.render contact-sheet --release {params.release} --out {output} &> {log}"
+        "python -m dfer.demo.contact_sheet --release {params.release} --out {output} &> {log}"

@@ -13,7 +13,7 @@ rule features:
     """Features and similarities of the fold's test clips."""
     input:
         checkpoint=f"{RUN}/checkpoint.safetensors",
-        splits="results/{dataset}/splits.parquet",
+        splits="results/{dataset}/splits/{fold}.parquet",
         store=shards("results/{dataset}/store/{shard}.arrow"),
         clip=lambda w: clip_files(settings(w).clip)[:1],
     output:

@@ -70,6 +70,19 @@ def shard_list(wildcards):
     return f"results/{wildcards.dataset}/shards/{wildcards.shard}.parquet"
 
 
+def fold_list(wildcards):
+    """The clips of one fold, known once the manifest is made."""
+    made = Path(checkpoints.manifest.get(dataset=wildcards.dataset).output.folds)
+    path = made / f"{wildcards.fold}.parquet"
+    if not path.exists():
+        there = ", ".join(sorted((p.stem for p in made.glob("*.parquet")), key=int))
+        sys.exit(
+            f"error: the release of {wildcards.dataset} has no fold {wildcards.fold}; it has {there}. "
+            "Correct the configuration's `folds`."
+        )
+    return str(path)
+
+
 def aligned_first(wildcards):
     """Landmarks and their rejects, unless the release brings face crops of its own."""
     if STORED[wildcards.dataset]["source"] == "crops":
@@ -213,6 +226,11 @@ def study_text(wildcards):
     """The class words' features of a study's CLIP, those of the ablations."""
     clip = study(wildcards).trial_settings({}).clip
     return f"results/{wildcards.dataset}/text.{text_key(clip)}.safetensors"
+
+
+def study_splits(wildcards):
+    """The clips of the fold that a study trains on."""
+    return f"results/{wildcards.dataset}/splits/{study(wildcards).fold}.parquet"
 
 
 def study_clip(wildcards):

@@ -1,6 +1,6 @@
 """Training and evaluation: one job a dataset, settings of a variant, fold and seed.
 
-REQUIRED INPUTS: results/<dataset>/{splits.parquet, store/}, the CLIP of the configuration
+REQUIRED INPUTS: results/<dataset>/{splits/, store/}, the CLIP of the configuration
 OUTPUTS, below results/<dataset>/:
     text.<clip>.safetensors                              features of the class words
     runs/<settings>/fold<k>-seed<s>/checkpoint.safetensors, history.parquet, run.json
@@ -29,7 +29,7 @@ rule text:
 rule train:
     """Train one run; a killed one goes on from its last epoch."""
     input:
-        splits="results/{dataset}/splits.parquet",
+        splits="results/{dataset}/splits/{fold}.parquet",
         store=shards("results/{dataset}/store/{shard}.arrow"),
         text=text_of,
         clip=lambda w: clip_files(settings(w).clip),
@@ -62,7 +62,7 @@ rule evaluate:
     """Predict the fold's test clips and measure."""
     input:
         checkpoint=f"{RUN}/checkpoint.safetensors",
-        splits="results/{dataset}/splits.parquet",
+        splits="results/{dataset}/splits/{fold}.parquet",
         store=shards("results/{dataset}/store/{shard}.arrow"),
         clip=lambda w: clip_files(settings(w).clip)[:1],
     output:

@@ -1,6 +1,6 @@
 """Tuning with Optuna: rounds of trials, each trial a job.
 
-REQUIRED INPUTS: results/<dataset>/{splits.parquet, store/}, text features; config: tuning.<study>
+REQUIRED INPUTS: results/<dataset>/{splits/, store/}, text features; config: tuning.<study>
 OUTPUTS, below results/<dataset>/tuning/<study>/:
     rounds/<r>.json                    parameters that the sampler asks for, knowing earlier rounds
     trials/<r>.<k>.json                what became of each trial
@@ -36,7 +36,7 @@ rule trial:
     input:
         asked=f"{STUDY}/rounds/{{round}}.json",
         before=trials_before,
-        splits="results/{dataset}/splits.parquet",
+        splits=study_splits,
         store=shards("results/{dataset}/store/{shard}.arrow"),
         text=study_text,
         clip=study_clip,

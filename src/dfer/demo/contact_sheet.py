@@ -1,5 +1,9 @@
-"""A picture of the rendered release for people: who is in it, and what a clip looks like."""
+"""A picture of the rendered release for people: who is in it, and what a clip looks like.
 
+python -m dfer.demo.contact_sheet --release results/demo/release --out sheet.png
+"""
+
+import argparse
 import csv
 from collections import defaultdict
 from pathlib import Path
@@ -8,7 +12,7 @@ import cv2
 import numpy as np
 
 from dfer.demo.dataset import CLASSES
-from dfer.files import UserError, atomic
+from dfer.files import UserError, atomic, run
 
 CELL = 160  # pixels of a picture's side
 HEAD = 26  # pixels of a caption's height
@@ -52,8 +56,8 @@ def draw(release: Path, out: Path, subjects: int) -> None:
 
 
 def _spread(count: int, picked: int) -> list[int]:
-    """`picked` of `count` indices, the first among them, far apart."""
-    return [i * count // picked for i in range(picked)]
+    """`picked` of `count` indices, far apart, even and odd in turn (women and men)."""
+    return [min(count - 1, i * count // picked // 2 * 2 + i % 2) for i in range(picked)]
 
 
 def _read(path: Path) -> np.ndarray:
@@ -101,3 +105,16 @@ def _write(image: np.ndarray, text: str, x: int, y: int) -> None:
     (width, height), _ = cv2.getTextSize(text, font, scale, 1)
     place = (x - width // 2, y + height // 2)
     cv2.putText(image, text, place, font, scale, INK, 1, cv2.LINE_AA)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    top.add_argument("--release", type=Path, required=True)
+    top.add_argument("--subjects", type=int, default=5, help="how many people are shown")
+    top.add_argument("--out", type=Path, required=True)
+    return top
+
+
+if __name__ == "__main__":
+    run(lambda args: draw(args.release, args.out, args.subjects), parser())

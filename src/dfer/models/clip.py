@@ -8,7 +8,7 @@ refused with the name of a configuration that fits.
 import json
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +295,9 @@ def pixel_statistics(clip: ClipSettings) -> tuple[tuple[float, ...], tuple[float
         known = known or _card(Path(clip.weights)).get("preprocess_cfg", {})
     mean, std = known.get("mean", OPENAI_DATASET_MEAN), known.get("std", OPENAI_DATASET_STD)
     return tuple(mean), tuple(std)
+
+
+def normaliser(clip: ClipSettings, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The function from frames (…, 3, H, W) uint8 to float32 as this CLIP wants them."""
+    mean, std = (torch.tensor(x, device=device).view(3, 1, 1) for x in pixel_statistics(clip))
+    return lambda frames: (frames.to(device, non_blocking=True).float() / 255 - mean) / std

@@ -19,7 +19,7 @@ import torch
 
 from dfer import flops
 from dfer.files import run
-from dfer.inference import device_name, loader_workers, pick_device
+from dfer.hardware import device_name, loader_workers, pick_device
 from dfer.provenance import digest, environment
 from dfer.settings import RunSettings
 from dfer.text import read_features

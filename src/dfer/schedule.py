@@ -1,0 +1,18 @@
+"""The learning rate over a training: warm-up, then half a cosine (Section 4.1)."""
+
+import math
+
+from dfer.settings import TrainSettings
+
+
+def learning_rate(how: TrainSettings, step: int, steps: int) -> float:
+    """Learning rate of one step, counted from 0, with `steps` an epoch (Section 4.1).
+
+    It rises linearly to `lr` over the warm-up epochs, then falls by half a cosine to `min_lr`,
+    which the very last step has.
+    """
+    warmup, last = how.warmup_epochs * steps, how.epochs * steps - 1
+    if step < warmup:
+        return how.lr * (step + 1) / warmup
+    done = (step - warmup) / max(1, last - warmup)
+    return how.min_lr + (how.lr - how.min_lr) * 0.5 * (1 + math.cos(math.pi * done))
