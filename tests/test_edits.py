@@ -19,6 +19,7 @@ MODEL = TRAINING | {"flops"}
 STORE = {"align", "extract", *TRAINING}
 DIRECT = {
     "dfer.align": {"align"},
+    "dfer.card": set(),
     "dfer.clips.augment": TRAINING,
     "dfer.clips.loader": TRAINING,
     "dfer.clips.sampling": TRAINING,

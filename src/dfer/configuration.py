@@ -7,8 +7,6 @@ misspelt key is answered with the nearest valid one. What a schema cannot say is
 import dataclasses
 import difflib
 import json
-import os
-import subprocess
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -78,18 +76,6 @@ def study_of(config: dict[str, Any], dataset: str, name: str) -> Study:
 def study_datasets(config: dict[str, Any], name: str) -> list[str]:
     """The datasets that a study runs on: those it names, or all."""
     return config["tuning"][name].get("datasets", list(config["datasets"]))
-
-
-def device_count() -> int:
-    """GPUs that jobs of this machine may use: CUDA_VISIBLE_DEVICES, or what nvidia-smi lists."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([card for card in visible.split(",") if card.strip() not in ("", "-1")])
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.TimeoutExpired):
-        return 0
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
 
 
 def nearest(name: str, known: Collection[str]) -> str:

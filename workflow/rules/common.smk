@@ -18,13 +18,8 @@ os.environ.update(
 )
 
 from dfer import provenance
-from dfer.configuration import (
-    check_config,
-    dataset_settings,
-    device_count,
-    study_datasets,
-    study_of,
-)
+from dfer.card import cards
+from dfer.configuration import check_config, dataset_settings, study_datasets, study_of
 from dfer.files import UserError
 from dfer.settings import unused_modules
 
@@ -45,8 +40,8 @@ wildcard_constraints:
     place=r"\d+",
 
 
-# A machine's cards are shared out one a job; a cluster's scheduler does that itself.
-GPUS = device_count()
+# A machine's cards are handed out one a job (dfer.card); a cluster's scheduler does that itself.
+GPUS = len(cards())
 workflow.global_resources.setdefault("gpu", max(1, GPUS))
 
 

@@ -47,12 +47,14 @@ rule align:
         "results/logs/{dataset}/align/{shard}.log",
     conda:
         "../../environment.yml"
+    resources:
+        gpu=alignment_cards,
     params:
         **code("dfer.align", unused=other_backends),
         root=lambda w: STORED[w.dataset]["root"],
         landmarks=lambda w: json.dumps(STORED[w.dataset]["landmarks"]),
     shell:
-        "python -m dfer.align --clips {input.clips} --root {params.root:q}"
+        "python -m dfer.card {resources.gpu} python -m dfer.align --clips {input.clips} --root {params.root:q}"
         " --landmarks {params.landmarks:q} --out {output.landmarks} --rejects {output.rejects}"
         " &> {log}"
 

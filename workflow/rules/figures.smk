@@ -29,7 +29,7 @@ rule features:
         **code("dfer.features", unused=unused_by),
         store=lambda w, input: str(Path(input.store[0]).parent),
     shell:
-        "python -m dfer.features --run {wildcards.run} --checkpoint {input.checkpoint}"
+        "python -m dfer.card {resources.gpu} python -m dfer.features --run {wildcards.run} --checkpoint {input.checkpoint}"
         " --splits {input.splits} --store {params.store} --threads {threads} --out {output} |& tee {log}"
 
 
@@ -79,7 +79,7 @@ rule example_maps:
         **code("dfer.example_maps", unused=unused_by),
         store=lambda w, input: str(Path(input.store[0]).parent),
     shell:
-        "python -m dfer.example_maps --run {wildcards.run} --checkpoints {input.checkpoints}"
+        "python -m dfer.card {resources.gpu} python -m dfer.example_maps --run {wildcards.run} --checkpoints {input.checkpoints}"
         " --examples {input.examples} --store {params.store} --threads {threads} --out {output} &> {log}"
 
 

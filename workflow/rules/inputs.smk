@@ -83,6 +83,13 @@ def fold_list(wildcards):
     return str(path)
 
 
+def alignment_cards(wildcards):
+    """GPUs that a shard's alignment takes: dlib takes none."""
+    how = STORED[wildcards.dataset].get("landmarks", {})
+    neural = how.get("backend") == "face_alignment" and how.get("device") != "cpu"
+    return 1 if GPUS and neural else 0
+
+
 def aligned_first(wildcards):
     """Landmarks and their rejects, unless the release brings face crops of its own."""
     if STORED[wildcards.dataset]["source"] == "crops":

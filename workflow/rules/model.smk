@@ -51,7 +51,7 @@ rule train:
         classes=lambda w: [f"'{label}'" for label in DATASETS[w.dataset]["classes"]],
         settings=lambda w: settings(w).to_json(),
     shell:
-        "python -m dfer.train --dataset {wildcards.dataset} --splits {input.splits}"
+        "python -m dfer.card {resources.gpu} python -m dfer.train --dataset {wildcards.dataset} --splits {input.splits}"
         " --fold {wildcards.fold} --store {params.store} --text {input.text} --classes {params.classes}"
         " --settings {params.settings:q} --seed {wildcards.seed} --threads {threads}"
         " --checkpoint {output.checkpoint} --history {output.history} --record {output.record}"
@@ -79,6 +79,6 @@ rule evaluate:
         **code("dfer.evaluate", unused=unused_by),
         store=lambda w, input: str(Path(input.store[0]).parent),
     shell:
-        "python -m dfer.evaluate --run {wildcards.run} --checkpoint {input.checkpoint}"
+        "python -m dfer.card {resources.gpu} python -m dfer.evaluate --run {wildcards.run} --checkpoint {input.checkpoint}"
         " --splits {input.splits} --store {params.store} --threads {threads} --predictions {output.predictions}"
         " --metrics {output.metrics} |& tee {log}"

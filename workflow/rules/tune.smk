@@ -56,7 +56,7 @@ rule trial:
         store=lambda w, input: str(Path(input.store[0]).parent),
         classes=lambda w: [f"'{label}'" for label in DATASETS[w.dataset]["classes"]],
     shell:
-        "python -m dfer.tuning.trial --study {params.study:q} --asked {input.asked}"
+        "python -m dfer.card {resources.gpu} python -m dfer.tuning.trial --study {params.study:q} --asked {input.asked}"
         " --number {params.number} --trials {input.before} --splits {input.splits}"
         " --store {params.store} --text {input.text} --classes {params.classes}"
         " --threads {threads} --out {output} |& tee {log}"
