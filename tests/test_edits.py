@@ -79,6 +79,7 @@ DIRECT = {
     "dfer.footage.overlay": set(),
     "dfer.footage.pictures": set(),
     "dfer.footage.strip": set(),
+    "dfer.paired": {"summary"},
     "dfer.provenance": {"train baseline", "train full"},
     "dfer.configuration": set(),
     "dfer.check_data": set(),

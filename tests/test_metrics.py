@@ -1,5 +1,7 @@
 """UAR, WAR and their summaries against computations by hand."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,3 +80,51 @@ def test_seeds_with_other_clips_are_refused():
     table = runs([("a", 1), ("b", 0)], seeds=2)
     with pytest.raises(Exception, match="other test clips"):
         summarise(table.drop(index=0))
+
+
+def other(table, hits):
+    """The same clips, predicted by another run with these hits."""
+    right = [hit for fold in hits for hit in fold]
+    prediction = [label if hit else "?" for label, hit in zip(table.label, right, strict=True)]
+    return table.assign(run="base.0", prediction=prediction)
+
+
+def test_a_difference_is_that_of_the_means_and_its_p_value_that_of_all_sign_flips():
+    """Against every one of the 2^n exchanges of two runs' outcomes, counted one by one."""
+    first = [("a", 1), ("a", 1), ("b", 1), ("b", 0), ("b", 1)]
+    second = [("a", 1), ("b", 0), ("b", 1), ("b", 1)]
+    table = runs(first, second)
+    base = other(table, [[1, 0, 0, 1, 0], [0, 0, 1, 0]])
+    found = summarise(pd.concat([table, base]), {"d": "base.0"}).set_index(["run", "metric"])
+    assert found.loc["base.0"].p.isna().all()
+
+    def mean_uar(right):
+        recalls = table.assign(right=right).groupby(["fold", "label"]).right.mean()
+        return 100 * recalls.groupby("fold").mean().mean()
+
+    def mean_war(right):
+        return 100 * table.assign(right=right).groupby("fold").right.mean().mean()
+
+    mine = (table.label == table.prediction).to_numpy()
+    theirs = (base.label == base.prediction).to_numpy()
+    for metric, mean in (("UAR", mean_uar), ("WAR", mean_war)):
+        row = found.loc["k.0", metric]
+        difference = mean(mine) - mean(theirs)
+        assert row.difference == pytest.approx(difference)
+        assert row.difference == pytest.approx(row.value - found.loc["base.0", metric].value)
+        exchanged = [
+            mean(np.where(swap, theirs, mine)) - mean(np.where(swap, mine, theirs))
+            for swap in itertools.product([False, True], repeat=len(mine))
+        ]
+        exact = np.mean(np.abs(exchanged) >= abs(difference) - 1e-9)
+        assert row.p == pytest.approx(exact, abs=0.02)
+        assert row.difference_low <= row.difference <= row.difference_high
+
+
+def test_without_a_difference_p_is_1_and_other_clips_are_refused():
+    table = runs([("a", 1), ("b", 0), ("b", 1)])
+    same = other(table, [[1, 0, 1]])
+    found = summarise(pd.concat([table, same]), {"d": "base.0"}).set_index("run")
+    assert (found.p["k.0"] == 1).all() and (found.difference["k.0"] == 0).all()
+    with pytest.raises(Exception, match="other test clips"):
+        summarise(pd.concat([table, same.iloc[1:]]), {"d": "base.0"})

@@ -19,9 +19,12 @@ RUNS = {name: {"baseline": "clip.1", "full": "interfit.2"} for name in DATASETS}
 
 def summary():
     rows = [
-        (dataset, key, "last", metric, value, 1.25, value - 2, value + 2, value, 5, 3, 320)
+        (dataset, key, "last", metric, value, 1.25, value - 2, value + 2, value, 5, 3, 320, *more)
         for dataset in DATASETS
-        for key, value in (("clip.1", 70.004), ("interfit.2", 71.5))
+        for key, value, more in (
+            ("clip.1", 70.004, (None,) * 5),
+            ("interfit.2", 71.5, ("clip.1", 1.496, -0.5, 3.5, 0.125)),
+        )
         for metric in ("UAR", "WAR")
     ]
     return pd.DataFrame(rows, columns=SUMMARY.names)
@@ -110,3 +113,16 @@ def test_a_variant_that_is_not_configured_has_no_measured_cell(flops):
     frame = tables.numbers(1, REPORTED, summary(), flops, DATASETS, {"demo": {}, "dfew": {}})
     assert set(frame.source) == {"reported"}
     assert "Measured" not in tables.to_latex(frame)
+
+
+def test_what_was_measured_is_listed_with_its_spread_and_comparison(flops):
+    frame = tables.numbers(1, REPORTED, summary(), flops, DATASETS, RUNS)
+    text = tables.to_markdown(frame).partition("**What was measured.**")[2]
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    heads, *rows = rows
+    assert len(rows) == 8 and all(len(row) == len(heads) for row in rows)
+    full = next(row for row in rows if row[:3] == ["Ours", "Demo (synthetic)", "UAR"])
+    assert full[3:6] == ["71.50 ± 1.25", "69.50 – 73.50", "71.50"]
+    assert full[6:8] == ["+1.50 (-0.50 – +3.50)", "0.1250"]
+    baseline = next(row for row in rows if row[:3] == ["Baseline", "DFEW", "WAR"])
+    assert baseline[6:8] == ["–", "–"]

@@ -4,19 +4,18 @@
     python -m dfer.page results/demo/rejects.parquet --title Rejects --out …/rejects.html
     python -m dfer.page --settings '{"full": {"model": {"blocks": 2}}}' --title … --out …
 
-Of Markdown it knows what this project's own pages use: headings, paragraphs, lists, tables with
-pipes, code, emphasis. A Parquet file becomes a table, settings a row each and a column a variant.
+A Parquet file becomes a table; settings become a row each, and a column a variant.
 """
 
 import argparse
 import html
 import json
 import re
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from markdown_it import MarkdownIt
 
 from dfer.files import UserError, read_parquet, run, write_text
 
@@ -30,8 +29,8 @@ h1 {{ font-size: 1.25rem; }} h2 {{ font-size: 1.1rem; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; margin: 1rem 0;
         border-top: 2px solid; border-bottom: 2px solid; }}
 th {{ border-bottom: 1px solid; vertical-align: bottom; }}
-th, td {{ padding: .2rem .7rem; text-align: left; white-space: nowrap; }}
-td.number {{ text-align: right; }}
+th, td {{ padding: .2rem .7rem; white-space: nowrap; }}
+th {{ text-align: left; }}
 tr:nth-child(even) td {{ background: #f6f6f4; }}
 code {{ background: #f1f1ee; padding: 0 .2em; }}
 li {{ color: #555; }}
@@ -40,78 +39,39 @@ li {{ color: #555; }}
 {body}
 </body></html>
 """
-NUMBER = re.compile(r"[*<>/u]*[-−]?\d[\d.,]*%?([*<>/u]*)( ± [\d.]+)?( \[\d+\])?|[–-]")
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def from_markdown(text: str) -> str:
-    """The body of a page from Markdown."""
-    blocks = []
-    lines = [line.rstrip() for line in text.splitlines()]
-    for kind, group in groupby(lines, _kind):
-        block = list(group)
-        if kind == "heading":
-            for line in block:
-                marks, _, words = line.partition(" ")
-                level = min(len(marks) + 1, 6)
-                blocks.append(f"<h{level}>{inline(words)}</h{level}>")
-        elif kind == "list":
-            items = "".join(f"<li>{inline(line[2:])}</li>" for line in block)
-            blocks.append(f"<ul>{items}</ul>")
-        elif kind == "table":
-            rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block]
-            blocks.append(table(rows[0], rows[2:]))
-        elif kind == "paragraph":
-            blocks.append(f"<p>{inline(' '.join(block))}</p>")
-    return "\n".join(blocks)
-
-
-def _kind(line: str) -> str:
-    """What a line is part of."""
-    if not line:
-        return "blank"
-    starts = {"#": "heading", "|": "table"}
-    return "list" if line.startswith("- ") else starts.get(line[0], "paragraph")
-
-
-def inline(text: str) -> str:
-    """Code, bold and italics of a line; <u> and <br> as they are, all else is text."""
-    text = html.escape(text, quote=False)
-    text = re.sub(r"&lt;(/?u|br)&gt;", r"<\1>", text)
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
-    text = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
-    return re.sub(r"\*([^*]+)\*", r"<i>\1</i>", text)
-
-
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """An HTML table of cells in Markdown; numbers stand to the right."""
-
-    def cell(text: str) -> str:
-        kind = ' class="number"' if NUMBER.fullmatch(text) else ""
-        return f"<td{kind}>{inline(text)}</td>"
-
-    head = "".join(f"<th>{inline(text)}</th>" for text in heads)
-    body = "\n".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in rows)
-    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}\n</table></div>'
+    """The body of a page from Markdown; of HTML only <u> and <br> are kept, all else is text."""
+    body = re.sub(r"&lt;(/?u|br)&gt;", r"<\1>", MARKDOWN.render(text))
+    body = body.replace("<table>", '<div class="wide"><table>')
+    return body.replace("</table>", "</table></div>")
 
 
 def from_frame(frame: pd.DataFrame) -> str:
     """The body of a page from a table; says so where it is empty."""
     if frame.empty:
         return "<p>None.</p>"
-    rows = frame.astype(object).where(frame.notna(), "").astype(str)
-    return f"<p>{len(frame)} rows.</p>\n" + table(list(frame.columns), rows.to_numpy().tolist())
+    return f"<p>{len(frame)} rows.</p>\n" + _html(frame, na_rep="")
 
 
 def from_settings(columns: dict[str, dict[str, Any]]) -> str:
     """The body of a page from settings: a row a setting, those that differ in bold."""
     flat = {name: _flatten(values) for name, values in columns.items()}
-    keys = list(dict.fromkeys(key for values in flat.values() for key in values))
+    keys = dict.fromkeys(key for values in flat.values() for key in values)
     rows = []
     for key in keys:
         cells = [json.dumps(values.get(key), ensure_ascii=False) for values in flat.values()]
-        mark = "**%s**" if len(set(cells)) > 1 else "%s"
-        rows.append([f"`{key}`", *(mark % cell for cell in cells)])
-    return table(["setting", *flat], rows)
+        mark = "<b>%s</b>" if len(set(cells)) > 1 else "%s"
+        rows.append([key, *(mark % html.escape(cell, quote=False) for cell in cells)])
+    return _html(pd.DataFrame(rows, columns=["setting", *flat]), escape=False)
+
+
+def _html(frame: pd.DataFrame, **options: Any) -> str:
+    """A frame as an HTML table that scrolls where it is wide."""
+    made = frame.to_html(index=False, border=0, justify="left", max_rows=None, **options)
+    return f'<div class="wide">{made}</div>'
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -43,6 +43,11 @@ NUMBERS = pa.schema(
         ("folds", pa.int32()),
         ("seeds", pa.int32()),
         ("checkpoint", pa.string()),  # rule: last, val or test
+        ("against", pa.string()),  # run that it is compared with, clip by clip
+        ("difference", pa.float64()),  # from it, in points
+        ("difference_low", pa.float64()),  # 95 % bootstrap interval of the difference
+        ("difference_high", pa.float64()),
+        ("p", pa.float64()),  # of a paired sign-flip test by clip
         ("origin", pa.string()),
         ("note", pa.string()),
     ]
@@ -145,7 +150,7 @@ def _computed(flops: pd.DataFrame, line: Any) -> dict[str, Any]:
 
 
 def _measured(found: pd.Series, dataset: str, key: str, what: dict[str, Any]) -> dict[str, Any]:
-    kept = ("value", "std", "low", "high", "pooled", "folds", "seeds", "checkpoint")
+    kept = set(NUMBERS.names) & set(found.index) - {"dataset", "metric"}
     return {name: found[name] for name in kept} | {
         "dataset": what["title"],
         "synthetic": what.get("synthetic", False),
@@ -290,13 +295,55 @@ def to_markdown(frame: pd.DataFrame) -> str:
 
     heads = [*_stub_names(table), *(head(*column) for column in cells.columns)]
     lines = [f"**Table {table}.** {CAPTIONS[table]}", ""]
-    lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    lines += [
+        "| " + " | ".join(heads) + " |",
+        "|" + "---|" * len(_stub_names(table)) + "---:|" * len(cells.columns),
+    ]
     for row in cells.index:
         line = [*_stub(frame, row, table), *map(show, cells.loc[row])]
         lines.append("| " + " | ".join(line) + " |")
     lines += ["", *(f"- {line}" for line in provenance_lines(frame))]
     lines += [f"- [{number}] {note}" for number, note in enumerate(notes, 1)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_measured_lines(frame)]) + "\n"
+
+
+def _measured_lines(frame: pd.DataFrame) -> list[str]:
+    """A Markdown table of all that is known of each measured number."""
+    measured = frame[frame.source == "measured"]
+    if measured.empty:
+        return []
+    heads = ["Method", "Dataset", "Metric", "Mean ± std", "95 % interval", "Pooled"]
+    heads += ["Difference, 95 % interval", "p", "Folds × seeds", "Checkpoint", "Runs"]
+    lines = ["", "**What was measured.**", "", "| " + " | ".join(heads) + " |"]
+    lines.append("|---|---|---|" + "---:|" * 6 + "---|---|")
+    for row in measured.sort_values(["dataset", "metric", "row"], kind="stable").itertuples():
+        spread = f" ± {row.std:.2f}" if pd.notna(row.std) else ""
+        compared = pd.notna(row.difference)
+        cells = [
+            row.method,
+            row.dataset + " (synthetic)" * row.synthetic,
+            row.metric,
+            f"{row.value:.2f}{spread}",
+            f"{row.low:.2f} – {row.high:.2f}",
+            f"{row.pooled:.2f}",
+            f"{row.difference:+.2f} ({row.difference_low:+.2f} – {row.difference_high:+.2f})"
+            if compared
+            else "–",
+            f"{row.p:.4f}" if compared else "–",
+            f"{row.folds:.0f} × {row.seeds:.0f}",
+            row.checkpoint,
+            f"`{row.origin}`",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return [
+        *lines,
+        "",
+        "- 95 % interval: bootstrap of the mean over clips, drawn within each fold. Pooled: all "
+        "folds' clips taken together.",
+        "- Difference: from the first method of the table that was measured on the dataset, in "
+        "points; p: two-sided paired sign-flip test by clip. Neither knows of the spread between "
+        "seeds, nor that several methods are compared.",
+    ]
 
 
 def provenance_lines(frame: pd.DataFrame) -> list[str]:

@@ -199,6 +199,12 @@ def predictions_of(wildcards):
     )
 
 
+def compared_with(wildcards):
+    """JSON: dataset → run of the table's first variant, with which its others are compared."""
+    first = TABLE_VARIANTS[wildcards.table][:1]
+    return json.dumps({d: run_key(d, variant) for d in DATASETS for variant in first})
+
+
 def flops_of(wildcards):
     """The FLOPs, for tables that print them."""
     return [] if wildcards.table in ("1", "5") else "results/flops.parquet"

@@ -18,8 +18,10 @@ rule summary:
         "../../environment.yml"
     params:
         **code("dfer.summary"),
+        against=compared_with,
     shell:
-        "python -m dfer.summary --predictions {input} --out {output} &> {log}"
+        "python -m dfer.summary --predictions {input} --against {params.against:q}"
+        " --out {output} &> {log}"
 
 
 rule flops:
