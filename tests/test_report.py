@@ -63,12 +63,12 @@ def test_a_markdown_table_becomes_a_page():
 
 
 def test_a_parquet_table_becomes_a_page(tmp_path):
-    frame = pd.DataFrame({"clip": ["a|b", "c"], "reason": ["no <face>", None], "n": [1, 2]})
+    frame = pd.DataFrame({"clip": ["a|b", "c"], "reason": ["no <face>" * 9, None], "n": [1, 2]})
     write_parquet(frame, tmp_path / "rejects.parquet")
     arguments = [str(tmp_path / "rejects.parquet"), "--title", "A & B", "--out"]
     page.main(page.parser().parse_args([*arguments, str(tmp_path / "page.html")]))
     text = (tmp_path / "page.html").read_text()
-    assert Cells(text).rows[1:] == [["a|b", "no <face>", "1"], ["c", "", "2"]]
+    assert Cells(text).rows[1:] == [["a|b", "no <face>" * 9, "1"], ["c", "", "2"]]
     assert "<title>A &amp; B</title>" in text
     assert page.from_frame(frame[:0]) == "<p>None.</p>"
 

@@ -70,7 +70,8 @@ def from_settings(columns: dict[str, dict[str, Any]]) -> str:
 
 def _html(frame: pd.DataFrame, **options: Any) -> str:
     """A frame as an HTML table that scrolls where it is wide."""
-    made = frame.to_html(index=False, border=0, justify="left", max_rows=None, **options)
+    with pd.option_context("display.max_colwidth", None):  # else long cells end in "..."
+        made = frame.to_html(index=False, border=0, justify="left", **options)
     return f'<div class="wide">{made}</div>'
 
 
