@@ -2,7 +2,6 @@
 
 import csv
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,8 @@ import cv2
 import numpy as np
 import yaml
 from skimage import data
+
+from dfer.why import planned
 
 ROOT = Path(__file__).parents[1]
 CLASSES = {"happy": "happiness", "sad": "sadness", "fear": "fear"}
@@ -78,15 +79,7 @@ class Checkout:
     def jobs(self, *targets: str) -> dict[str, str]:
         """What a dry run would do: "rule value value …" of each job → its reason."""
         done = self.snakemake("-n", *targets)
-        text = done.stdout + done.stderr
-        found = {}
-        for block in re.split(r"\n(?=(?:local)?(?:rule|checkpoint) \w+:\n)", text)[1:]:
-            name = re.match(r"(?:local)?(?:rule|checkpoint) (\w+):", block)[1]
-            values = re.search(r"^ +wildcards: (.*)$", block, re.M)
-            reason = re.search(r"^ +reason: (.*)$", block, re.M)
-            words = [part.partition("=")[2] for part in values[1].split(", ")] if values else []
-            found[" ".join([name, *words])] = reason[1] if reason else ""
-        return found
+        return {str(job): job.reason for job in planned(done.stdout + done.stderr)}
 
 
 def make_release(root: Path, clips: int = 24, frames: int = 8) -> None:

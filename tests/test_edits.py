@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +21,7 @@ MODEL = TRAINING | {"flops"}
 STORE = {"align", "extract", *TRAINING}
 DIRECT = {
     "dfer.align": {"align"},
+    "dfer.archive": set(),
     "dfer.card": set(),
     "dfer.clips.augment": TRAINING,
     "dfer.clips.loader": TRAINING,
@@ -97,6 +100,7 @@ DIRECT = {
     "dfer.tuning.study": set(),
     "dfer.tuning.suggest": set(),
     "dfer.tuning.trial": set(),
+    "dfer.why": set(),
 }
 DIRECT["dfer.files"] = {job for jobs in DIRECT.values() for job in jobs}
 
@@ -246,6 +250,55 @@ def test_a_title_changes_tables_only(tree, configure):
     mine = CONFIG["datasets"]["mine"] | {"title": "Mine, renamed"}
     configure(datasets={"mine": mine})
     assert names(tree.jobs(*TARGETS)) == {"table"}
+
+
+def why(tree, *words):
+    """What `python -m dfer.why` prints."""
+    command = [sys.executable, "-m", "dfer.why", *words]
+    env = os.environ | {"PYTHONPATH": str(tree.folder / "src")}
+    done = subprocess.run(
+        command, cwd=tree.folder, env=env, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_why_names_the_file_the_jobs_and_what_follows(tree, edit):
+    assert why(tree, *TARGETS) == "0 jobs would run.\n"
+    edit("src/dfer/models/msta.py", lambda text: text + "\nEDITED = True\n")
+    run = next(path.name for path in (tree.folder / "results/mine/runs").glob("*msta*"))
+    told = why(tree, *TARGETS)
+    because, follows = told.split("\n\n")[1:]
+    assert because.splitlines()[0] == "Because src/dfer/models/msta.py was edited:"
+    jobs = {line.strip() for line in because.splitlines()[1:]}
+    assert jobs == {"flops", f"train mine {run} 1 0", f"train mine {run} 2 0"}
+    assert follows == "And what follows from these: 2 × evaluate, 2 × summary, 2 × table.\n"
+
+
+def test_why_names_settings_and_missing_results(tree, configure):
+    configure(datasets={"mine": CONFIG["datasets"]["mine"] | {"title": "Renamed"}})
+    (tree.folder / "results/summary/table2.parquet").rename(tree.folder / "moved")
+    try:
+        told = why(tree, "results/summary/table2.parquet", "results/table1.tex")
+    finally:
+        (tree.folder / "moved").rename(tree.folder / "results/summary/table2.parquet")
+    assert "Because its result is missing:\n    summary 2\n" in told
+    assert re.search(
+        r"Because the settings changed from .*Mine.* to .*Renamed.*:\n    table 1", told
+    )
+
+
+def test_tables_are_made_anew_from_an_archive_without_training(tree, tmp_path):
+    """In another clone that has neither data nor runs."""
+    tree.snakemake("results/archive.tar.gz")
+    other = Checkout(tmp_path)
+    archive = tree.folder / "results/archive.tar.gz"
+    shutil.unpack_archive(archive, other.folder, filter="data")
+    rules = ["--allowed-rules", "tables", "table", "summary", "flops"]
+    done = other.snakemake("tables", *rules, "--configfile", "config/archived.yaml")
+    assert set(ran(done)) == {"tables", "table", "summary", "flops"}
+    for ending in ("tex", "parquet", "md"):
+        name = f"results/table1.{ending}"
+        assert (other.folder / name).read_bytes() == (tree.folder / name).read_bytes()
 
 
 def test_a_further_fold_trains_only_that_fold(tree, configure):

@@ -199,6 +199,17 @@ def predictions_of(wildcards):
     )
 
 
+def archived(wildcards):
+    """Of every run of every table: what it predicted, how it learnt, what it was."""
+    names = ("predictions.parquet", "metrics.parquet", "history.parquet", "run.json")
+    found = {f"results/{dataset}/rejects.parquet" for dataset in DATASETS}
+    for dataset in DATASETS:
+        for variant in sum(TABLE_VARIANTS.values(), []):
+            for name in names:
+                found.update(runs(dataset, variant, f"{RUN}/{name}"))
+    return sorted(found)
+
+
 def compared_with(wildcards):
     """JSON: dataset → run of the table's first variant, with which its others are compared."""
     first = TABLE_VARIANTS[wildcards.table][:1]

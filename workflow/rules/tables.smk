@@ -2,7 +2,7 @@
 
 REQUIRED INPUTS: predictions of the runs that a table's rows name; config/reported.csv
 OUTPUTS: results/table<n>.{parquet,tex,md}, results/flops.{parquet,txt},
-    results/summary/table<n>.parquet
+    results/summary/table<n>.parquet, results/archive.tar.gz
 """
 
 
@@ -67,6 +67,23 @@ rule table:
         "python -m dfer.tables --table {wildcards.table} --reported {input.reported}"
         " --summary {input.summary} {params.flops} --datasets {params.datasets:q} --runs {params.runs:q}"
         " --tuned {params.tuned:q} --out {params.out} &> {log}"
+
+
+rule archive:
+    """What the tables are made of, to keep or to publish; how to use it is said in dfer.archive."""
+    input:
+        archived,
+    output:
+        "results/archive.tar.gz",
+    log:
+        "results/logs/archive.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.archive"),
+        config=json.dumps(config),
+    shell:
+        "python -m dfer.archive {input} --config {params.config:q} --out {output} &> {log}"
 
 
 rule proof:
