@@ -206,6 +206,13 @@ def test_no_change_of_meaning_reruns_nothing(tree, edit, module, function):
     assert tree.jobs(*TARGETS) == {}
 
 
+def test_other_versions_of_packages_rerun_nothing(tree, edit):
+    """A documented choice: each run records its versions, and redoing is the user's decision."""
+    edit("environment.yml", lambda text: text.replace("torch==", "torch==1"))
+    edit("pyproject.toml", lambda text: text.replace("torch==", "torch==1"))
+    assert tree.jobs(*TARGETS) == {}
+
+
 def test_an_edit_that_is_undone_reruns_nothing(tree, edit):
     edit("src/dfer/models/msta.py", lambda text: text + "\nEDITED = True\n")
     assert tree.jobs(*TARGETS)

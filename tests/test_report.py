@@ -1,5 +1,6 @@
 """The report: pages say what their sources say, the workflow makes it, proofs are set by LaTeX."""
 
+import json
 import shutil
 import subprocess
 import zipfile
@@ -82,6 +83,17 @@ def test_settings_show_what_differs():
         page.body_of(Path("x.csv"))
 
 
+def test_records_show_with_what_runs_were_made(tmp_path):
+    paths = []
+    for number, version in enumerate(["2.14.1", "2.14.1", "2.15.0"]):
+        paths.append(tmp_path / f"{number}.json")
+        made_with = {"packages": {"torch": version}, "device": "cpu"}
+        paths[-1].write_text(json.dumps({"environment": made_with, "seed": number}))
+    rows = Cells(page.from_records(paths)).rows
+    assert rows[0] == ["setting", "1: 2 runs", "2: 1 run"]
+    assert rows[1:] == [["packages.torch", '"2.14.1"', '"2.15.0"'], ["device", '"cpu"', '"cpu"']]
+
+
 def test_an_article_of_all_tables_keeps_numbers_and_notes(tmp_path):
     for number in (1, 4):
         text = "% 95 % of a & b_c\n\\begin{tabular}{l}x\\end{tabular}\n"
@@ -121,9 +133,9 @@ def test_the_report_has_every_page_and_figure(tree):
         shown = archive.read("report/report.html").decode()
     for figure in ("figure4", "figure5", "confusion", "recall", "learning"):
         assert any(name.endswith(f"{figure}.svg") for name in names), figure
-    for name in ("table1", "table5", "check_data", "rejects", "settings"):
+    for name in ("table1", "table5", "check_data", "rejects", "settings", "environment"):
         assert any(found.endswith(f"{name}.html") for found in names), name
-    for word in ("Figures", "Tables", "Settings", "Fig. 4: heat maps"):
+    for word in ("Figures", "Tables", "Settings", "Environment", "Fig. 4: heat maps"):
         assert word in shown, word
     assert "says nothing of the paper" in shown
 

@@ -3,8 +3,10 @@
     python -m dfer.page results/table1.md --title "Table 1" --out results/report/table1.html
     python -m dfer.page results/demo/rejects.parquet --title Rejects --out …/rejects.html
     python -m dfer.page --settings '{"full": {"model": {"blocks": 2}}}' --title … --out …
+    python -m dfer.page --records results/demo/runs/*/*/run.json --title … --out …
 
-A Parquet file becomes a table; settings become a row each, and a column a variant.
+A Parquet file becomes a table; settings become a row each, and a column a variant; records of runs
+become a column for each machine and set of packages that they were made with.
 """
 
 import argparse
@@ -68,6 +70,19 @@ def from_settings(columns: dict[str, dict[str, Any]]) -> str:
     return _html(pd.DataFrame(rows, columns=["setting", *flat]), escape=False)
 
 
+def from_records(paths: list[Path]) -> str:
+    """The body of a page from `run.json` files: what they were made with, what differs in bold."""
+    made_with: dict[str, int] = {}
+    for path in paths:
+        text = json.dumps(json.loads(path.read_text(encoding="utf-8"))["environment"])
+        made_with[text] = made_with.get(text, 0) + 1
+    columns = {
+        f"{number}: {count} run{'s' * (count > 1)}": json.loads(text)
+        for number, (text, count) in enumerate(made_with.items(), 1)
+    }
+    return from_settings(columns)
+
+
 def _html(frame: pd.DataFrame, **options: Any) -> str:
     """A frame as an HTML table that scrolls where it is wide."""
     with pd.option_context("display.max_colwidth", None):  # else long cells end in "..."
@@ -103,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     source = top.add_mutually_exclusive_group(required=True)
     source.add_argument("source", type=Path, nargs="?", help=".md or .parquet")
     source.add_argument("--settings", help="JSON: variant → its settings")
+    source.add_argument("--records", type=Path, nargs="+", help="run.json of runs")
     top.add_argument("--title", required=True)
     top.add_argument("--out", required=True)
     return top
@@ -110,7 +126,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Write the page."""
-    body = body_of(args.source) if args.source else from_settings(json.loads(args.settings))
+    if args.records:
+        body = from_records(args.records)
+    else:
+        body = body_of(args.source) if args.source else from_settings(json.loads(args.settings))
     write_text(PAGE.format(title=html.escape(args.title), body=body), args.out)
 
 

@@ -115,6 +115,17 @@ def all_figures(wildcards):
     ]
 
 
+def all_records(wildcards):
+    """The records of every run of every table on a dataset."""
+    return sorted(
+        {
+            path
+            for variant in sum(TABLE_VARIANTS.values(), [])
+            for path in runs(wildcards.dataset, variant, f"{RUN}/run.json")
+        }
+    )
+
+
 def all_settings(wildcards):
     """JSON: variant → its settings on a dataset."""
     return json.dumps(

@@ -1,6 +1,6 @@
 """Pages of the report: `snakemake report_pages`, then `snakemake report_pages --report report.zip`.
 
-REQUIRED INPUTS: the tables, the data checks, the rejects, the configuration
+REQUIRED INPUTS: the tables, the data checks, the rejects, the configuration, records of the runs
 OUTPUTS: results/report/ (HTML pages); what they and the figures are is said in workflow/report/
 """
 
@@ -92,6 +92,28 @@ rule settings_page:
         " --title 'Settings on {wildcards.dataset}' --out {output} &> {log}"
 
 
+rule environment_page:
+    """Packages, machine and commit that the runs of a dataset were made with, for a browser."""
+    input:
+        all_records,
+    output:
+        report(
+            "results/report/{dataset}/environment.html",
+            category="Environment",
+            labels={"dataset": "{dataset}"},
+            caption="../report/environment.rst",
+        ),
+    log:
+        "results/logs/report/{dataset}/environment.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.page"),
+    shell:
+        "python -m dfer.page --records {input} --title 'Environment on {wildcards.dataset}'"
+        " --out {output} &> {log}"
+
+
 rule report_pages:
     """All that the report shows."""
     input:
@@ -101,7 +123,7 @@ rule report_pages:
         expand(
             "results/report/{dataset}/{page}.html",
             dataset=DATASETS,
-            page=["check_data", "rejects", "settings"],
+            page=["check_data", "rejects", "settings", "environment"],
         ),
 
 
