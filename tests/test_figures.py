@@ -37,6 +37,7 @@ NAMES = ["blocks", "confusion", "embedding", "heatmaps", "learning", "recall", "
 RUNS = {"Baseline": "clip.1", "Full model": "full.2"}
 SHOWN = style.Shown("Demo", True, CLASSES, RUNS)
 T, GRID = 4, 3
+CLASSES_7 = ["happy", "sad", "neutral", "angry", "surprise", "disgust", "fear"]
 
 
 def made_up(folds=(1, 2), seeds=(0, 1)):
@@ -137,6 +138,31 @@ def test_synthetic_data_are_called_so_in_the_figure(name, data):
     assert "nothing here is about the paper's" in words(drawn(name, data))
     real = style.Shown("DFEW", False, CLASSES, {"1": "clip.1", "2": "full.2"})
     assert "synthetic" not in words(blocks.draw(data["summary"], real))
+
+
+def outside(figure):
+    """By how many inches what is drawn leaves the figure."""
+    style.settle(figure)
+    drawn, page = figure.get_tightbbox(), figure.get_size_inches()
+    return max(-drawn.x0, -drawn.y0, drawn.x1 - page[0], drawn.y1 - page[1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_cut_off(name, data):
+    assert outside(drawn(name, data)) <= 0
+
+
+@pytest.mark.parametrize("figure", [confusion, recall])
+@pytest.mark.parametrize("classes", [CLASSES_7, [*CLASSES_7, *"abc", "disappointment"]])
+def test_nothing_of_many_classes_is_cut_off(figure, classes):
+    labels = np.arange(10 * len(classes)) % len(classes)
+    metrics = [
+        evaluate.measure(labels, labels[::-1], classes).assign(run=key, fold=fold, seed=0)
+        for key in RUNS.values()
+        for fold in (1, 2)
+    ]
+    shown = style.Shown("Demo", True, classes, RUNS)
+    assert outside(figure.draw(pd.concat(metrics), shown)) <= 0
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -41,7 +41,8 @@ def draw(examples: pd.DataFrame, maps: pd.DataFrame, shown: Shown) -> plt.Figure
     """Three rows a clip: its frames, then a row of heat maps a variant, with its prediction."""
     frames = len(examples.frames.iloc[0])
     lines = 1 + len(shown.runs)
-    figure = plt.figure(figsize=(1.1 + 0.74 * frames, (0.74 * lines + 0.08) * len(examples) + 0.7))
+    width = max(1.1 + 0.74 * frames, 5.3)  # the heading's, where there are few frames
+    figure = plt.figure(figsize=(width, (0.74 * lines + 0.08) * len(examples) + 0.7))
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
     outer = figure.add_gridspec(len(examples), 1)
     for number, example in enumerate(examples.to_dict("records")):

@@ -98,11 +98,13 @@ def choice(examples: pd.DataFrame) -> str:
 
 
 def settle(figure: Figure) -> None:
-    """Lay the figure out once, and round where its axes stand.
+    """Lay the figure out, and round where its axes stand.
 
-    The layout's solver ends with other last digits from one time to the next, and an SVG's ids hash
-    all digits.
+    Laid out twice: what hangs below an axis is known in its place only after the first time. The
+    layout's solver ends with other last digits from one time to the next, and an SVG's ids hash all
+    digits.
     """
+    figure.draw_without_rendering()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axis in figure.axes:
