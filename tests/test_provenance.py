@@ -26,15 +26,17 @@ def digest_of(tmp_path, monkeypatch):
     """The stamp that a text has as the module `m` of a project of its own."""
     monkeypatch.setattr(provenance, "SOURCE", tmp_path)
 
+    def forget():
+        for function in (provenance.stamp, provenance._tree, provenance._file):
+            function.cache_clear()
+
     def digest(text):
         (tmp_path / "m.py").write_text(textwrap.dedent(text))
-        provenance._tree.cache_clear()
-        provenance._file.cache_clear()
+        forget()
         return provenance.stamp("m")
 
     yield digest
-    provenance._tree.cache_clear()
-    provenance._file.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize(

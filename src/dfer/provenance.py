@@ -26,6 +26,11 @@ SOURCE = Path(__file__).parents[1]
 
 def modules(*stages: str, without: Collection[str] = ()) -> list[str]:
     """The project modules that `stages` run, sorted: themselves and all that they import."""
+    return list(_closure(stages, frozenset(without)))
+
+
+@cache
+def _closure(stages: tuple[str, ...], without: frozenset[str]) -> list[str]:
     seen: set[str] = set()
     todo = list(stages)
     while todo:
@@ -36,6 +41,7 @@ def modules(*stages: str, without: Collection[str] = ()) -> list[str]:
     return sorted(seen)
 
 
+@cache
 def stamp(module: str) -> str:
     """`module@digest`, the digest taken over the syntax tree without docstrings and positions."""
     digest = hashlib.sha256(repr(_shape(_tree(module))).encode()).hexdigest()[:10]

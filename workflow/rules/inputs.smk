@@ -34,8 +34,8 @@ def shards(pattern):
     """An input function: `pattern` for every shard of the dataset."""
 
     def paths(wildcards):
-        count = STORED[wildcards.dataset]["shards"]
-        return expand(pattern, dataset=wildcards.dataset, shard=range(count))
+        numbers = range(STORED[wildcards.dataset]["shards"])
+        return [pattern.format(dataset=wildcards.dataset, shard=number) for number in numbers]
 
     return paths
 

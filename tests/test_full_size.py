@@ -1,0 +1,110 @@
+"""The paper's experiments at full size: which jobs Snakemake plans for trees of all three datasets.
+
+The releases have the official numbers of clips, folds and classes; their files are empty.
+"""
+
+import re
+import time
+from collections import Counter
+from itertools import product
+
+import pytest
+import yaml
+from checkout import Checkout
+from releases import (
+    clips_of,
+    empty_videos,
+    fill,
+    random_lists,
+    write_dfew_lists,
+    write_ferv39k_lists,
+    write_mafw_lists,
+)
+
+pytestmark = pytest.mark.slow
+
+FOLDS = {"dfew": 5, "ferv39k": 1, "mafw": 5}
+VARIANTS, SEEDS, SHARDS = 11, 3, 64
+COMMAND = ("tables", "figures", "--configfile", "config/paper.yaml")
+DFEW_CLIPS = 16372  # on disk; the lists have those with a single label
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A checkout whose paper.yaml points to full releases."""
+    tree = Checkout(tmp_path_factory.mktemp("paper"), config=None)
+    roots = {name: tree.folder / "data" / name for name in FOLDS}
+    dfew, ferv39k, mafw = (random_lists(name) for name in FOLDS)
+    write_dfew_lists(roots["dfew"], dfew)
+    listed = clips_of(dfew)
+    others = sorted({f"{number:05d}" for number in range(1, 20001)} - set(listed))
+    everything = listed + others[: DFEW_CLIPS - len(listed)]
+    fill(roots["dfew"] / "Clip/clip_224x224", everything, [], tree.folder)
+    write_ferv39k_lists(roots["ferv39k"], ferv39k)
+    fill(roots["ferv39k"] / "2_ClipsforFaceCrop", clips_of(ferv39k), [], tree.folder)
+    write_mafw_lists(roots["mafw"], mafw)
+    empty_videos(roots["mafw"] / "data/clips", clips_of(mafw))
+    path = tree.folder / "config/paper.yaml"
+    config = yaml.safe_load(path.read_text())
+    for name, root in roots.items():
+        config["datasets"][name]["root"] = str(root)
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return tree
+
+
+def planned(tree):
+    """The jobs of a dry run as (rule, values of its wildcards), as often as they are planned."""
+    began = time.perf_counter()
+    done = tree.snakemake("-n", *COMMAND)
+    print(f"dry run: {time.perf_counter() - began:.1f} s")
+    blocks = re.split(r"\n(?=(?:local)?(?:rule|checkpoint) \w+:\n)", done.stdout + done.stderr)[1:]
+    jobs = []
+    for block in blocks:
+        values = re.search(r"^ +wildcards: (.*)$", block, re.M)
+        words = [part.partition("=")[2] for part in values[1].split(", ")] if values else []
+        jobs.append((re.match(r"(?:local)?(?:rule|checkpoint) (\w+)", block)[1], *words))
+    return jobs
+
+
+def check(jobs, manifests):
+    """Every training and evaluation once, and what leads to them and follows."""
+    assert max(Counter(jobs).values()) == 1
+    kinds = Counter(job[0] for job in jobs)
+    assert kinds == {
+        **({"manifest": 3} if manifests else {}),
+        "align": SHARDS,  # MAFW is aligned here; the other two bring face crops
+        "extract": 3 * SHARDS,
+        **dict.fromkeys(("rejects", "accept", "text"), 3),
+        "splits": 11,
+        "train": 11 * VARIANTS * SEEDS,
+        "evaluate": 11 * VARIANTS * SEEDS,
+        "features": 11 * 4,  # of the variants of Figs. 2 and 5, the first seed
+        **dict.fromkeys(("examples", "example_maps", "embedding"), 3 * 2),
+        **dict.fromkeys(("figure2", "figure4", "figure5", "blocks"), 3),
+        **dict.fromkeys(("confusion_matrices", "recall", "learning_curves"), 3),
+        **dict.fromkeys(("summary", "table"), 5),
+        **dict.fromkeys(("flops", "tables", "figures"), 1),
+    }
+    for rule in ("train", "evaluate"):
+        planned = [job[1:] for job in jobs if job[0] == rule]
+        for dataset, folds in FOLDS.items():
+            here = [job[1:] for job in planned if job[0] == dataset]
+            runs = {run for run, _, _ in here}
+            assert len(runs) == VARIANTS
+            numbers = map(str, range(1, folds + 1)), map(str, range(SEEDS))
+            assert set(here) == set(product(runs, *numbers))
+
+
+def test_every_job_is_planned_once(tree):
+    check(planned(tree), manifests=True)
+
+
+def test_the_plan_is_the_same_once_the_manifests_are_made(tree):
+    paths = [f"results/{name}/manifest.parquet" for name in FOLDS]
+    tree.snakemake(*paths, *COMMAND[2:])
+    logs = {name: tree.folder / f"results/logs/{name}/manifest.log" for name in FOLDS}
+    for name, clips in {"dfew": 11697, "ferv39k": 38935, "mafw": 9172}.items():
+        assert f": {clips} clips, {FOLDS[name]} folds." in logs[name].read_text()
+        assert "not on disk" not in logs[name].read_text()
+    assert f"{DFEW_CLIPS - 11697} clips on disk are in no list" in logs["dfew"].read_text()
+    check(planned(tree), manifests=False)
