@@ -20,7 +20,7 @@ def fold_list(fold=1, clips=60, folds=2):
 
 
 def rejected(*clips, reason="no face in any frame"):
-    rows = [(clip, f"v/{clip}.mp4", "align", reason) for clip in clips]
+    rows = [(clip, f"v/{clip}.mp4", int(clip[1:]) % 4, "align", reason) for clip in clips]
     return pd.DataFrame(rows, columns=REJECTS.names)
 
 
@@ -49,12 +49,17 @@ def test_a_rejected_clip_leaves_the_held_out_ones_of_other_classes():
 def test_more_rejects_than_allowed_stop_with_one_summary():
     rejects = rejected(*(f"c{i:03d}" for i in range(12)))
     with pytest.raises(UserError) as error:
-        accept(rejects, allowed=11)
+        accept(rejects, 11, "landmarks/*.parquet")
     message = str(error.value)
     assert message.startswith("12 clips were rejected, 11 are allowed")
     assert "12 × no face in any frame" in message
     assert "c000: v/c000.mp4" in message and "and 2 more" in message
-    assert accept(rejects, allowed=12) == "12 clips rejected, 12 allowed\n"
+    assert accept(rejects, 12, "") == "12 clips rejected, 12 allowed\n"
+
+
+def test_the_summary_names_each_shard_to_redo_once():
+    with pytest.raises(UserError, match=r"--forcerun store/1\.arrow store/3\.arrow\n"):
+        accept(rejected("c003", "c001", "c005"), 0, "store/*.arrow")
 
 
 def test_a_class_that_loses_all_its_clips_is_named():

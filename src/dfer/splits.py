@@ -2,7 +2,8 @@
 
 Bad data is named, counted and listed, never dropped in silence: `rejects.parquet` has every clip
 that could not be aligned or extracted, with the reason. Where they are more than the configuration
-allows, `accept` stops with one summary, after the whole scan.
+allows, `accept` stops with one summary, after the whole scan, and names the shards that a mended
+clip needs done anew: videos are no inputs of jobs (they are too many), so Snakemake must be told.
 
     python -m dfer.splits rejects …  the rejects of all shards → rejects.parquet
     python -m dfer.splits accept …   not more rejects than are allowed → accepted.txt
@@ -11,6 +12,7 @@ allows, `accept` stops with one summary, after the whole scan.
 
 import argparse
 import hashlib
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -20,7 +22,13 @@ from dfer.files import UserError, read_parquet, run, write_parquet, write_text
 HELD_OUT = 10  # one clip in ten of a fold's train set is the validation set
 
 REJECTS = pa.schema(
-    [("clip", pa.string()), ("path", pa.string()), ("stage", pa.string()), ("reason", pa.string())]
+    [
+        ("clip", pa.string()),
+        ("path", pa.string()),
+        ("shard", pa.int32()),
+        ("stage", pa.string()),
+        ("reason", pa.string()),
+    ]
 )
 SPLITS = pa.schema(
     [
@@ -34,14 +42,17 @@ SPLITS = pa.schema(
 )
 
 
-def accept(rejects: pd.DataFrame, allowed: int) -> str:
+def accept(rejects: pd.DataFrame, allowed: int, redo: str) -> str:
     """One line for the record: how many clips were rejected, how many are allowed.
+
+    Args:
+        redo: the file that Snakemake must make anew for a mended clip, with `*` for its shard.
 
     Raises:
         UserError: more were rejected than `allowed`.
     """
     if len(rejects) > allowed:
-        raise UserError(_summary(rejects, allowed))
+        raise UserError(_summary(rejects, allowed, redo))
     return f"{len(rejects)} clips rejected, {allowed} allowed\n"
 
 
@@ -85,16 +96,18 @@ def _held_out(rows: pd.DataFrame) -> pd.Series:
     return (rank.hash.rank(method="first") <= share) & (rows.split == "train")
 
 
-def _summary(bad: pd.DataFrame, allowed: int) -> str:
-    """Why and which, at most ten clips by name."""
+def _summary(bad: pd.DataFrame, allowed: int, redo: str) -> str:
+    """Why and which, at most ten clips by name; what to do."""
     lines = [f"{len(bad)} clips were rejected, {allowed} are allowed (`allow_rejects`):"]
     lines += [f"  {n:6d} × {reason}" for reason, n in bad.reason.value_counts().items()][:10]
     lines += [f"  {row.clip}: {row.path}: {row.reason}" for row in bad.head(10).itertuples()]
     if len(bad) > 10:
         lines.append(f"  … and {len(bad) - 10} more")
+    files = " ".join(redo.replace("*", str(shard)) for shard in sorted(set(bad.shard)))
     lines.append(
-        "All are listed in rejects.parquet. Mend the files and run again (only their shards are "
-        "done anew), or allow that number in the configuration of the dataset."
+        "All are listed in rejects.parquet. Allow that number in the configuration of the dataset, "
+        f"or mend the files and give the same command again with\n  --forcerun {files}\n"
+        "at its end: only the shards of these clips are done anew."
     )
     return "\n".join(lines)
 
@@ -111,6 +124,7 @@ def parser() -> argparse.ArgumentParser:
     accept_.set_defaults(main=allow)
     accept_.add_argument("--rejects", required=True)
     accept_.add_argument("--allow-rejects", type=int, default=0)
+    accept_.add_argument("--redo", required=True, help="what redoes a shard; * for its number")
     accept_.add_argument("--out", required=True)
     fold = commands.add_parser("fold", help="the clips of a fold that can be used")
     fold.set_defaults(main=use)
@@ -122,8 +136,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def collect(args: argparse.Namespace) -> None:
-    """Write the rejects of all shards, one row a clip."""
-    parts = [read_parquet(path) for path in args.rejects]
+    """Write the rejects of all shards (`<shard>.rejects.parquet`), one row a clip."""
+    parts = [
+        read_parquet(path).assign(shard=int(Path(path).name.partition(".")[0]))
+        for path in args.rejects
+    ]
     rejects = pd.concat(parts, ignore_index=True)[REJECTS.names].drop_duplicates("clip")
     write_parquet(rejects.sort_values("clip"), args.out, REJECTS)
     print(f"{len(rejects)} clips rejected")
@@ -131,7 +148,7 @@ def collect(args: argparse.Namespace) -> None:
 
 def allow(args: argparse.Namespace) -> None:
     """Write a line that says that the rejects are accepted."""
-    write_text(accept(read_parquet(args.rejects), args.allow_rejects), args.out)
+    write_text(accept(read_parquet(args.rejects), args.allow_rejects, args.redo), args.out)
 
 
 def use(args: argparse.Namespace) -> None:

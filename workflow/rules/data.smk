@@ -113,9 +113,10 @@ rule accept:
     params:
         **code("dfer.splits"),
         allowed=lambda w: STORED[w.dataset].get("allow_rejects", 0),
+        redo=redone_shard,
     shell:
         "python -m dfer.splits accept --rejects {input} --allow-rejects {params.allowed}"
-        " --out {output} &> {log}"
+        " --redo {params.redo:q} --out {output} &> {log}"
 
 
 rule splits:

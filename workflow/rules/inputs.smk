@@ -108,6 +108,12 @@ def all_rejects(wildcards):
     return [path for pattern in patterns for path in shards(pattern)(wildcards)]
 
 
+def redone_shard(wildcards):
+    """What is forced where a clip was mended, with `*` for its shard; the rest follows from it."""
+    is_video = STORED[wildcards.dataset]["source"] == "video"
+    return f"results/{wildcards.dataset}/" + ("landmarks/*.parquet" if is_video else "store/*.arrow")
+
+
 def other_readers(wildcards):
     """Readers of other layouts than this dataset's."""
     modules = {"csv": "table", "dfew": "dfew", "ferv39k": "ferv39k", "mafw": "mafw"}
