@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import av
@@ -80,6 +81,12 @@ class Checkout:
         """What a dry run would do: "rule value value …" of each job → its reason."""
         done = self.snakemake("-n", *targets)
         return {str(job): job.reason for job in planned(done.stdout + done.stderr)}
+
+
+def ran(done: subprocess.CompletedProcess) -> Counter[str]:
+    """Kinds of jobs of a real run, with the number of each."""
+    text = done.stdout + done.stderr
+    return Counter(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", text, re.M))
 
 
 def make_release(root: Path, clips: int = 24, frames: int = 8) -> None:

@@ -1,16 +1,14 @@
 """An edit reruns exactly what depends on it: Snakemake's own decisions on a completed tree."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkout import CONFIG, Checkout, make_release
+from checkout import CONFIG, Checkout, make_release, ran
 
 ROOT = Path(__file__).parents[1]
 TARGETS = ("results/table1.tex", "results/table2.tex")
@@ -323,12 +321,6 @@ def test_a_fold_that_the_release_lacks_is_named(tree, configure):
     done = tree.snakemake("-n", *TARGETS, check=False)
     assert done.returncode
     assert "the release of mine has no fold 4; it has 1, 2, 3" in done.stdout + done.stderr
-
-
-def ran(done):
-    """Kinds of jobs of a real run, with the number of each."""
-    text = done.stdout + done.stderr
-    return Counter(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", text, re.M))
 
 
 def test_an_edited_reader_that_reads_the_same_aligns_nothing_anew(tree, edit):

@@ -1,20 +1,11 @@
-"""A clip that cannot be decoded stops the run by name; mended, it costs its own shard and no more."""
-
-import re
-from collections import Counter
+"""A clip that cannot be decoded stops the run by name; mended, it costs its own shard alone."""
 
 import pandas as pd
 import pytest
-from checkout import Checkout, make_release
+from checkout import Checkout, make_release, ran
 
 TARGET = "results/mine/splits/1.parquet"
 KINDS = ("*.parquet", "*.arrow")
-
-
-def ran(done):
-    """Kinds of jobs of a real run, with the number of each."""
-    text = done.stdout + done.stderr
-    return Counter(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", text, re.M))
 
 
 def results(tree):
