@@ -1,4 +1,4 @@
-"""A release of 100,000 clips: what Snakemake takes to plan it, to find nothing to do, and to add one.
+"""A release of 100,000 clips: what Snakemake takes to plan, to find nothing to do, to add one.
 
 Real: the release (each clip a folder with one small JPEG), its manifest, all 64 shards of the clip
 store, a training and an evaluation of two variants on a fold of 600 clips, and the table; then one
@@ -8,7 +8,8 @@ made above are empty and marked as complete (`snakemake --touch`).
 
     python benchmarks/scale.py --clips 100000
 
-Memory is the peak of the largest single process.
+Memory is the peak of the largest single process, Snakemake's or a stage's. A training's counts pages
+of the clip store that it has mapped, which the system shares between processes and takes back.
 """
 
 import argparse

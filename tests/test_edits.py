@@ -1,6 +1,7 @@
 """An edit reruns exactly what depends on it: Snakemake's own decisions on a completed tree."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys

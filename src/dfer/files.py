@@ -1,12 +1,15 @@
 """Files that are whole or absent: every stage writes through this module.
 
-A file appears under its name only when it is complete (write beside it, then `os.replace`),
-so a killed stage never leaves half a Parquet behind, and a full disk is one clear error.
+A file appears under its name only when it is complete and on the disk (write beside it, `fsync`,
+then `os.replace`), so neither a killed stage nor a power cut leaves half a Parquet behind, and a
+full disk is one clear error.
 """
 
 import argparse
 import errno
+import glob
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,15 +28,24 @@ class UserError(Exception):
 def atomic(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path`, on failure it is removed.
 
+    What killed processes of this machine left of earlier attempts is removed too.
+
     Raises:
         UserError: the disk is full; whatever stood at `path` before still stands.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = f".{path.name}.{platform.node()}."
+    for left in path.parent.glob(f"{glob.escape(part)}*.part"):
+        if not _is_running(int(left.name.removeprefix(part).removesuffix(".part"))):
+            left.unlink(missing_ok=True)
+    temporary = path.with_name(f"{part}{os.getpid()}.part")
     try:
         yield temporary
+        _to_disk(temporary)
         os.replace(temporary, path)
+        with suppress(OSError):  # not every network file system has it for folders
+            _to_disk(path.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
@@ -44,6 +56,25 @@ def atomic(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until the bytes of a file, or the names in a folder, would survive a power cut."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def write_parquet(frame: pd.DataFrame, path: Path | str, schema: pa.Schema | None = None) -> None:

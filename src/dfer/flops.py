@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from dfer.files import run, write_parquet
+from dfer.files import run, write_parquet, write_text
 from dfer.models.attention import CrossAttention, SelfAttention
 from dfer.models.clip import vision_config
 from dfer.models.recogniser import Recogniser
@@ -114,6 +114,7 @@ def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="output: the costs")
+    parser.add_argument("--text", type=Path, help="output: the same, to read")
     return parser
 
 
@@ -134,8 +135,11 @@ def main(args: argparse.Namespace) -> None:
         )
     table = pd.DataFrame(rows)
     write_parquet(table, args.out)
-    print("Multiply–accumulates (G) and parameters (M) of one clip, ViT-B/32, 8 frames, 7 classes")
-    print(table.drop(columns="cells").to_string(index=False))
+    text = "Multiply–accumulates (G) and parameters (M) of one clip, ViT-B/32, 8 frames, 7 classes\n"
+    text += table.drop(columns="cells").to_string(index=False) + "\n"
+    if args.text:
+        write_text(text, args.text)
+    print(text, end="")
 
 
 if __name__ == "__main__":

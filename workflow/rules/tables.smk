@@ -36,7 +36,7 @@ rule flops:
     params:
         **code("dfer.flops"),
     shell:
-        "python -m dfer.flops --out {output.parquet} 2> {log} | tee {output.text}"
+        "python -m dfer.flops --out {output.parquet} --text {output.text} |& tee {log}"
 
 
 rule table:
