@@ -1,4 +1,4 @@
-"""Files are whole or absent: what `atomic` promises, for kills and power cuts; a full disk is in test_store."""
+"""Files are whole or absent, after kills and power cuts (a full disk is in test_store.py)."""
 
 import os
 import platform

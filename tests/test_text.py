@@ -51,6 +51,15 @@ def test_file_is_the_same_to_the_byte_and_says_what_it_holds(clip, tmp_path):
     assert header == {"words": WORDS, "model": TINY, "weights": settings.weights}
 
 
+def test_random_weights_are_the_same_at_every_run(tmp_path):
+    """Else a text that is made again, after a kill or a deletion, would be of another model."""
+    settings = ClipSettings(TINY, None)
+    torch.manual_seed(1)
+    first = stage(settings, tmp_path / "first.safetensors").read_bytes()
+    torch.manual_seed(2)
+    assert stage(settings, tmp_path / "again.safetensors").read_bytes() == first
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -77,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     """Compute the features and write them, with words and model in the header."""
     torch.set_num_threads(1)  # the number of threads would be in the last bits
+    torch.manual_seed(0)  # random weights (`weights: null`) are the same ones at every run
     clip = ClipSettings(**args.clip)
     features = text_features(clip, args.words)
     header = {"words": args.words, "model": clip.model, "weights": clip.weights}
