@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: table1 test test-quick lint bench setup clean
+.PHONY: table1 test test-quick test-chaos lint bench setup clean
 
 table1: setup ## the demo's table 1, from rendered video files
 	$(BIN)/snakemake --cores all results/table1.tex
@@ -14,13 +14,16 @@ test: setup ## all tests
 test-quick: setup ## tests of seconds only
 	$(BIN)/pytest -m "not slow"
 
+test-chaos: setup ## 60 kills, a full disk and power cuts among them, and the same bytes in the end
+	$(BIN)/python tests/chaos.py --kills 60
+
 lint: setup ## format and style of Python and Snakemake files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-bench: setup ## measured costs of the step and the loader
+bench: setup ## measured costs of the step and of 100,000 clips
 	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
 
 setup: $(VENV)/installed ## only the environment

@@ -8,8 +8,8 @@ made above are empty and marked as complete (`snakemake --touch`).
 
     python benchmarks/scale.py --clips 100000
 
-Memory is the peak of the largest single process, Snakemake's or a stage's. A training's counts pages
-of the clip store that it has mapped, which the system shares between processes and takes back.
+Memory is the peak of the largest single process, Snakemake's or a stage's. A training's has in it
+the pages of the clip store that it has mapped, which processes share and the system takes back.
 """
 
 import argparse
@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests"))
 
 from checkout import CLASSES, CONFIG, Checkout  # noqa: E402
+
+from dfer.why import RULE  # noqa: E402
 
 FOLD = 600  # clips of each of the five folds that are used; all others are in a sixth
 TARGETS = ("results/table1.tex", "results/table2.tex")
@@ -93,7 +95,7 @@ class Bench:
         _, status, used = os.wait4(process.pid, 0)
         if status:
             raise SystemExit(f"{name} failed:\n{said}")
-        jobs = Counter(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", said, re.M))
+        jobs = Counter(RULE.findall(said))
         self.result[name] = {
             "seconds": round(time.perf_counter() - began, 1),
             "peak_mb": round(used.ru_maxrss / 1024),

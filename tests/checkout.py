@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from skimage import data
 
-from dfer.why import planned
+from dfer.why import RULE, planned
 
 ROOT = Path(__file__).parents[1]
 CLASSES = {"happy": "happiness", "sad": "sadness", "fear": "fear"}
@@ -85,8 +85,7 @@ class Checkout:
 
 def ran(done: subprocess.CompletedProcess) -> Counter[str]:
     """Kinds of jobs of a real run, with the number of each."""
-    text = done.stdout + done.stderr
-    return Counter(re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", text, re.M))
+    return Counter(RULE.findall(done.stdout + done.stderr))
 
 
 def make_release(root: Path, clips: int = 24, frames: int = 8) -> None:

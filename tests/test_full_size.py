@@ -3,7 +3,6 @@
 The releases have the official numbers of clips, folds and classes; their files are empty.
 """
 
-import re
 import time
 from collections import Counter
 from itertools import product
@@ -20,6 +19,8 @@ from releases import (
     write_ferv39k_lists,
     write_mafw_lists,
 )
+
+from dfer.why import planned
 
 pytestmark = pytest.mark.slow
 
@@ -52,18 +53,12 @@ def tree(tmp_path_factory):
     return tree
 
 
-def planned(tree):
+def dry_run(tree):
     """The jobs of a dry run as (rule, values of its wildcards), as often as they are planned."""
     began = time.perf_counter()
     done = tree.snakemake("-n", *COMMAND)
     print(f"dry run: {time.perf_counter() - began:.1f} s")
-    blocks = re.split(r"\n(?=(?:local)?(?:rule|checkpoint) \w+:\n)", done.stdout + done.stderr)[1:]
-    jobs = []
-    for block in blocks:
-        values = re.search(r"^ +wildcards: (.*)$", block, re.M)
-        words = [part.partition("=")[2] for part in values[1].split(", ")] if values else []
-        jobs.append((re.match(r"(?:local)?(?:rule|checkpoint) (\w+)", block)[1], *words))
-    return jobs
+    return [(job.rule, *job.values) for job in planned(done.stdout + done.stderr)]
 
 
 def check(jobs, manifests):
@@ -86,9 +81,9 @@ def check(jobs, manifests):
         **dict.fromkeys(("flops", "tables", "figures"), 1),
     }
     for rule in ("train", "evaluate"):
-        planned = [job[1:] for job in jobs if job[0] == rule]
+        runs_of = [job[1:] for job in jobs if job[0] == rule]
         for dataset, folds in FOLDS.items():
-            here = [job[1:] for job in planned if job[0] == dataset]
+            here = [job[1:] for job in runs_of if job[0] == dataset]
             runs = {run for run, _, _ in here}
             assert len(runs) == VARIANTS
             numbers = map(str, range(1, folds + 1)), map(str, range(SEEDS))
@@ -96,7 +91,7 @@ def check(jobs, manifests):
 
 
 def test_every_job_is_planned_once(tree):
-    check(planned(tree), manifests=True)
+    check(dry_run(tree), manifests=True)
 
 
 def test_the_plan_is_the_same_once_the_manifests_are_made(tree):
@@ -107,4 +102,4 @@ def test_the_plan_is_the_same_once_the_manifests_are_made(tree):
         assert f": {clips} clips, {FOLDS[name]} folds." in logs[name].read_text()
         assert "not on disk" not in logs[name].read_text()
     assert f"{DFEW_CLIPS - 11697} clips on disk are in no list" in logs["dfew"].read_text()
-    check(planned(tree), manifests=False)
+    check(dry_run(tree), manifests=False)

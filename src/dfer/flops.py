@@ -135,7 +135,9 @@ def main(args: argparse.Namespace) -> None:
         )
     table = pd.DataFrame(rows)
     write_parquet(table, args.out)
-    text = "Multiply–accumulates (G) and parameters (M) of one clip, ViT-B/32, 8 frames, 7 classes\n"
+    text = (
+        "Multiply–accumulates (G) and parameters (M) of one clip, ViT-B/32, 8 frames, 7 classes\n"
+    )
     text += table.drop(columns="cells").to_string(index=False) + "\n"
     if args.text:
         write_text(text, args.text)
