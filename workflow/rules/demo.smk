@@ -11,7 +11,7 @@ OUTPUTS:
 
 
 rule face_model:
-    """Fetch the face model's wheel, pinned and checked, as data."""
+    """Fetch the face model's wheel, pinned and checked, as data; a cluster's nodes may be offline."""
     output:
         "results/demo/face_model.whl",
     log:
@@ -137,3 +137,7 @@ rule contact_sheet:
         release=lambda w, input: str(Path(input[0]).parent),
     shell:
         "python -m dfer.demo.contact_sheet --release {params.release} --out {output} &> {log}"
+
+
+localrules:
+    face_model,
