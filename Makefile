@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: table1 test test-quick test-chaos lint bench setup clean
+.PHONY: table1 test test-quick test-chaos test-slurm lint bench setup clean
 
 table1: setup ## the demo's table 1, from rendered video files
 	$(BIN)/snakemake --cores all results/table1.tex
@@ -16,6 +16,10 @@ test-quick: setup ## tests of seconds only
 
 test-chaos: setup ## 60 kills, a full disk and power cuts among them, and the same bytes in the end
 	$(BIN)/python tests/chaos.py --kills 60
+
+test-slurm: setup ## the Slurm profile on a real Slurm of one node, which root installs and starts
+	tests/slurm/cluster.sh install
+	$(BIN)/pytest tests/slurm/test_slurm.py
 
 lint: setup ## format and style of Python and Snakemake files
 	$(BIN)/ruff check .
