@@ -140,6 +140,34 @@ def test_a_state_of_other_settings_or_a_damaged_one_is_refused(folder, monkeypat
     assert "is damaged" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("changed", ["code", "splits", "store", "text", "packages"])
+def test_a_state_of_other_code_or_data_is_refused(folder, monkeypatch, capsys, changed):
+    """Killed after its last epoch, so that only the state is left; then something is another."""
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "save_run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(folder, "run")
+    if changed == "code":
+        monkeypatch.setattr(stage, "stamps", lambda *_, **__: ["dfer.train@0123456789"])
+    elif changed == "splits":
+        splits = read_parquet(folder / "splits.parquet")
+        write_parquet(splits.iloc[1:], folder / "splits.parquet", SPLITS)
+    elif changed == "store":
+        (folder / "store/0.arrow").touch()
+    elif changed == "text":
+        from safetensors.torch import save_file
+
+        save_file({"features": torch.ones(3, 32)}, folder / "text.safetensors")
+    else:
+        real = stage.environment
+        packages = {"packages": {"torch": "0.1"}}
+        monkeypatch.setattr(stage, "environment", lambda *a: real(*a) | packages)
+    train(folder, "run")
+    said = capsys.readouterr().out
+    assert "other code, settings or data: training starts anew" in said
+    assert said.count("epoch 1/3") == 2
+
+
 def test_rule_last_never_reads_test_clips_and_val_never_its_tenth(folder, monkeypatch):
     """The clips that training touches are those of its rule, counted where they are decoded."""
     from dfer.clips.store import ClipStore

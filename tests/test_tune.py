@@ -567,6 +567,22 @@ def test_another_space_is_refused_before_anything_is_lost(sequential, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_damaged_round_is_named_by_its_trial_and_not_by_every_plan(sequential, tmp_path):
+    tree = copy(sequential, tmp_path / "tree")
+    (tree.folder / BEST).unlink()  # the study is under way
+    path = tree.folder / "results/mine/tuning/small/rounds/0.json"
+    path.write_text(path.read_text()[:40])
+    assert any(job.startswith("trial mine small 0 ") for job in tree.jobs(BEST))
+    done = tree.snakemake("--cores", "2", BEST, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode and "rounds/0.json: not a file of a study" in said
+    assert "Delete it and run again" in said
+    path.unlink()
+    tree.snakemake("--cores", "2", BEST)
+    assert outcome(tree) == outcome(sequential)
+
+
+@pytest.mark.slow
 def test_a_tuned_row_reads_the_best_and_an_unchanged_best_retrains_nothing(sequential, tmp_path):
     tree = copy(sequential, tmp_path / "tree")
     table = "results/table2.parquet"

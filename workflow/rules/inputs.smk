@@ -9,7 +9,7 @@ from dataclasses import asdict
 import yaml
 
 from dfer.settings import RunSettings
-from dfer.tuning.study import overlay, read_record
+from dfer.tuning.study import Damaged, overlay, read_record
 
 DEMO = config.get("demo", {})
 PEOPLE = {"demo": DEMO.get("identities", 20), "demo-stills": DEMO.get("stills_identities", 24)}
@@ -279,6 +279,8 @@ def trials_of(wildcards, rounds):
     if begun.exists():
         try:
             read_record(begun, now)
+        except Damaged:
+            pass  # made anew if its job did not end; else the job that reads it says so
         except UserError as error:
             sys.exit(f"error: {error}")
     return [

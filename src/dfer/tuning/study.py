@@ -63,6 +63,10 @@ class Study:
         return {"uar": uar, "war": war, "mean": (uar + war) / 2}[self.objectives[0]]
 
 
+class Damaged(UserError):
+    """A file of a study that cannot be read."""
+
+
 @dataclass(frozen=True)
 class Trial:
     """What became of one trial."""
@@ -96,13 +100,14 @@ def read_record(path: Path | str, study: Study) -> dict[str, Any]:
     """A JSON file of `study`.
 
     Raises:
-        UserError: it is damaged, or of a study with another space or other settings.
+        Damaged: it cannot be read.
+        UserError: it is of a study with another space or other settings.
     """
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
         then = record["study"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
+        raise Damaged(
             f"{path}: not a file of a study ({type(error).__name__}). Delete it and run again: "
             "the stage that writes it will make it anew."
         ) from error
