@@ -25,6 +25,7 @@ from dfer.files import UserError, read_parquet, write_parquet
 from dfer.settings import RunSettings
 from dfer.splits import SPLITS
 from dfer.tuning import best, figures, suggest, trial
+from dfer.tuning.replay import build, contains
 from dfer.tuning.study import Study, Trial, numbers_of, read_trials, tunable
 
 SPACE = {
@@ -313,6 +314,46 @@ def test_best_is_a_variant_s_settings_and_sorted(folder):
     config = read()
     config["variants"]["found"] = found["settings"]
     check_config(config, SCHEMA)
+
+
+def test_the_first_trial_is_the_variant_as_it_stands(folder):
+    study = make_study()
+    out = run_study(folder, study, "study", rounds=1)
+    asked = json.loads((out / "rounds/0.json").read_text())["asked"]
+    own = {"model.blocks": 1, "model.alpha": 0.1, "train.lr": 2e-5}
+    assert study.own_parameters() == own
+    # The rate lies below the space: the sampler chooses it, the others are the variant's.
+    assert {k: v for k, v in asked[0].items() if k != "train.lr"} == {
+        k: v for k, v in own.items() if k != "train.lr"
+    }
+    assert SPACE["train.lr"]["low"] <= asked[0]["train.lr"] <= SPACE["train.lr"]["high"]
+    assert asked[1] != asked[0]
+    assert "variant_as_it_stands" not in yaml.safe_load((out / "best.yaml").read_text())
+
+
+def test_the_best_is_never_worse_than_the_variant_as_it_stands(folder):
+    space = SPACE | {"train.lr": SPACE["train.lr"] | {"low": 1e-5}}
+    study = make_study(space=space)
+    out = run_study(folder, study, "study", rounds=2)
+    found = yaml.safe_load((out / "best.yaml").read_text())
+    stands = found["variant_as_it_stands"]
+    assert stands["trial"] == 0
+    assert stands["settings"] == {"model": {"alpha": 0.1, "blocks": 1}, "train": {"lr": 2e-5}}
+    assert found["scores"]["uar"] >= stands["scores"]["uar"]
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "inside"),
+    [
+        ({"name": "IntDistribution", "low": 1, "high": 4}, 4, True),
+        ({"name": "IntDistribution", "low": 1, "high": 5, "step": 2}, 4, False),
+        ({"name": "FloatDistribution", "low": 0.1, "high": 1.0, "step": 0.3}, 0.7, True),
+        ({"name": "FloatDistribution", "low": 0.1, "high": 1.0}, 1.1, False),
+        ({"name": "CategoricalDistribution", "choices": [1, 3]}, 2, False),
+    ],
+)
+def test_which_values_a_trial_may_have(space, value, inside):
+    assert contains(build(optuna.distributions, space), value) is inside
 
 
 @pytest.fixture(scope="module")

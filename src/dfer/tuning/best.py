@@ -60,6 +60,9 @@ def report(trials: Sequence[Trial], study: Study) -> dict[str, Any]:
         "trials": {"complete": states["COMPLETE"], "pruned": states["PRUNED"]}
         | {"failed": states["FAIL"]},
     } | entry(best_of(trials, study), study)
+    first = trials[0]
+    if first.state == "COMPLETE" and first.parameters == study.own_parameters():
+        content["variant_as_it_stands"] = entry(first, study)
     if len(study.objectives) > 1:
         content["front"] = [entry(trial, study) for trial in front(trials)]
     return content

@@ -61,6 +61,17 @@ def distributions(study: Study) -> dict[str, BaseDistribution]:
     return {name: build(optuna.distributions, study.space[name]) for name in sorted(study.space)}
 
 
+def contains(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a trial may have the value."""
+    try:
+        optuna.trial.create_trial(
+            params={"value": value}, distributions={"value": distribution}, value=0.0
+        )
+    except ValueError:
+        return False
+    return True
+
+
 def build(module: Any, what: dict[str, Any], **further: Any) -> Any:
     """The object of Optuna that a configuration names: `name`, and its arguments beside.
 

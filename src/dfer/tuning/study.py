@@ -57,6 +57,11 @@ class Study:
         """Settings of a trial: the study's, with its parameters in their places."""
         return RunSettings.from_dict(overlay(self.settings, nested(parameters)))
 
+    def own_parameters(self) -> dict[str, Any]:
+        """What the tuned variant itself has for each parameter of the space."""
+        places = {name: name.partition(".") for name in self.space}
+        return {name: self.settings[section][key] for name, (section, _, key) in places.items()}
+
     def score(self, seen: dict[str, Any]) -> float:
         """The score of an epoch, in %, from its `uar` and `war`."""
         uar, war = seen["uar"], seen["war"]

@@ -3,14 +3,15 @@
     python -m dfer.tuning.suggest --study '{"name": "full", …}' --trials trials/0.0.json …
         --out rounds/1.json
 
-The sampler is seeded with the study's seed and the number of finished trials.
+The sampler is seeded with the study's seed and the number of finished trials. Trial 0 is the
+variant as it stands, as far as its settings lie in the space: what is found is never worse than it.
 """
 
 import argparse
 import json
 
 from dfer.files import UserError, run, write_text
-from dfer.tuning.replay import distributions, replay
+from dfer.tuning.replay import contains, distributions, replay
 from dfer.tuning.study import Study, read_record, read_trials
 
 
@@ -44,6 +45,10 @@ def main(args: argparse.Namespace) -> None:
     trials = read_trials(args.trials, study)
     replayed = replay(study, trials, seed=study.seed + len(trials))
     space = distributions(study)
+    if not trials:
+        own = study.own_parameters()
+        inside = {name: value for name, value in own.items() if contains(space[name], value)}
+        replayed.enqueue_trial(inside)
     asked = [replayed.ask(space).params for _ in range(study.width)]
     record = {"study": study.to_dict(), "asked": asked}
     write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n", args.out)
