@@ -69,20 +69,21 @@ class Training(NamedTuple):
 
 
 def trainings(tree):
-    """All that run in the checkout, as their own processes tell."""
-    found = []
+    """All that run in the checkout, as their own processes tell (and those that they start)."""
+    found = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_text().split("\0")
-            here = (process / "cwd").readlink() == tree.folder
-            environment = (process / "environ").read_text().split("\0")
-        except OSError:  # another's, or gone
+            words, environment = (
+                (process / name).read_text(errors="replace").split("\0")
+                for name in ("cmdline", "environ")
+            )
+            if (process / "cwd").readlink() == tree.folder and words[1:3] == ["-m", "dfer.train"]:
+                values = dict(item.split("=", 1) for item in environment if "=" in item)
+                checkpoint = tree.folder / words[words.index("--checkpoint") + 1]
+                job, card = values["SLURM_JOB_ID"], values["CUDA_VISIBLE_DEVICES"]
+                found.add(Training(job, card, checkpoint.with_name("state.pt")))
+        except (OSError, KeyError):  # another's, or gone
             continue
-        if here and words[1:3] == ["-m", "dfer.train"]:
-            values = dict(item.split("=", 1) for item in environment if "=" in item)
-            checkpoint = tree.folder / words[words.index("--checkpoint") + 1]
-            job, card = values["SLURM_JOB_ID"], values["CUDA_VISIBLE_DEVICES"]
-            found.append(Training(job, card, checkpoint.with_name("state.pt")))
     return found
 
 
@@ -101,7 +102,7 @@ def push_out():
 
 
 def test_the_demo_runs_and_preempted_trainings_go_on(tree):
-    seen, running, limit = [], [], time.monotonic() + 3600
+    seen, running, limit = [], set(), time.monotonic() + 3600
     with (tree.folder / "snakemake.log").open("w") as log:
         snakemake = subprocess.Popen(
             [sys.executable, "-m", "snakemake", *TARGET, *SLURM],
@@ -114,7 +115,7 @@ def test_the_demo_runs_and_preempted_trainings_go_on(tree):
         try:
             while snakemake.poll() is None and time.monotonic() < limit:
                 now = trainings(tree)
-                seen.append([training.card for training in now])
+                seen.append(sorted(training.card for training in now))
                 if not running and len(now) == 2 and all(t.state.exists() for t in now):
                     running = now
                     push_out()
@@ -126,9 +127,8 @@ def test_the_demo_runs_and_preempted_trainings_go_on(tree):
     assert "(synthetic)" in (tree.folder / "results/table1.tex").read_text()
 
     # Each had a card of its own, and both cards were in use at once.
-    assert all(len(set(cards)) == len(cards) for cards in seen)
-    assert {card for cards in seen for card in cards} == {"0", "1"}
-    assert max(map(len, seen)) == 2
+    assert {tuple(cards) for cards in seen} <= {(), ("0",), ("1",), ("0", "1")}
+    assert ["0", "1"] in seen
 
     # Slurm itself started the same jobs again; both logs are where docs/clusters.md says.
     known = jobs()
