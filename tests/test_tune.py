@@ -297,7 +297,17 @@ def test_two_objectives_give_a_front(folder):
     assert cost["first"][blocks] == expected
     found = yaml.safe_load((out / "best.yaml").read_text())
     assert set(found["scores"]) == {"uar", "macs"} and found["front"]
-    call(figures, "--storage", out / "study.journal", "--figure", "pareto", "--out", out / "pareto")
+    call(
+        figures,
+        "--storage",
+        out / "study.journal",
+        "--figure",
+        "pareto",
+        "--title",
+        "Tiny",
+        "--out",
+        out / "pareto",
+    )
     assert (out / "pareto.svg").stat().st_size > 5000
 
 
@@ -397,7 +407,17 @@ def test_equal_studies_give_equal_figures(journal, figure):
     made = []
     for storage in journal:
         out = storage.with_name(figure)
-        call(figures, "--storage", storage, "--figure", figure, "--out", out)
+        call(
+            figures,
+            "--storage",
+            storage,
+            "--figure",
+            figure,
+            "--title",
+            "Tiny (synthetic)",
+            "--out",
+            out,
+        )
         made.append([out.with_suffix(f".{end}").read_bytes() for end in ("pdf", "svg", "png")])
     assert made[0] == made[1]
     assert all(len(content) > 3000 for content in made[0])

@@ -111,7 +111,9 @@ def all_rejects(wildcards):
 def redone_shard(wildcards):
     """What is forced where a clip was mended, with `*` for its shard; the rest follows from it."""
     is_video = STORED[wildcards.dataset]["source"] == "video"
-    return f"results/{wildcards.dataset}/" + ("landmarks/*.parquet" if is_video else "store/*.arrow")
+    return f"results/{wildcards.dataset}/" + (
+        "landmarks/*.parquet" if is_video else "store/*.arrow"
+    )
 
 
 def other_readers(wildcards):
@@ -250,6 +252,13 @@ STUDY_FIGURES = ["history", "importances", "slices", "parallel", "curves"]
 def study(wildcards):
     """The study of a job, as the configuration has it."""
     return study_of(config, wildcards.dataset, wildcards.study)
+
+
+def study_title(wildcards):
+    """Whose study a figure shows."""
+    what = DATASETS[wildcards.dataset]
+    synthetic = " (synthetic)" if what.get("synthetic") else ""
+    return f"{what['title']}{synthetic}, study {wildcards.study}"
 
 
 def study_text(wildcards):

@@ -87,7 +87,14 @@ rule tuning_figure:
     input:
         f"{STUDY}/study.journal",
     output:
-        multiext(f"{STUDY}/figures/{{figure}}", ".pdf", ".svg", ".png"),
+        multiext(f"{STUDY}/figures/{{figure}}", ".pdf", ".png"),
+        report(
+            f"{STUDY}/figures/{{figure}}.svg",
+            category="Tuning",
+            subcategory="{dataset}",
+            labels={"study": "{study}", "figure": "{figure}"},
+            caption="../report/tuning.rst",
+        ),
     log:
         "results/logs/{dataset}/tuning/{study}/{figure}.log",
     wildcard_constraints:
@@ -96,10 +103,11 @@ rule tuning_figure:
         "../../environment.yml"
     params:
         **code("dfer.tuning.figures"),
+        title=study_title,
         out=lambda w, output: output[0].removesuffix(".pdf"),
     shell:
         "python -m dfer.tuning.figures --storage {input} --figure {wildcards.figure}"
-        " --out {params.out} &> {log}"
+        " --title {params.title:q} --out {params.out} &> {log}"
 
 
 rule tune:

@@ -1,6 +1,7 @@
 """One figure of a study, as PDF, SVG and PNG; equal studies give equal bytes.
 
-    python -m dfer.tuning.figures --storage study.journal --figure history --out history
+    python -m dfer.tuning.figures --storage study.journal --figure history
+        --title "Demo (synthetic), study full" --out history
 
 `history`, `importances`, `slices`, `parallel` and `pareto` are Optuna's own; `curves` draws the
 score after each epoch of every trial, complete and pruned ones apart.
@@ -59,7 +60,12 @@ def slices(study: optuna.Study) -> Figure:
 def parallel(study: optuna.Study) -> Figure:
     """Each trial as a line through its parameters."""
     draw.plot_parallel_coordinate(study, target=score(study), target_name=names(study)[0])
-    return plt.gcf()
+    figure = plt.gcf()
+    figure.set_size_inches(2.4 * len(distributions(study)), 4.8)
+    (bar,) = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    place = bar.get_position()  # upon the labels of the last parameter
+    bar.set_position([place.x0 + 0.06, place.y0, place.width, place.height])
+    return figure
 
 
 def pareto(study: optuna.Study) -> Figure:
@@ -126,8 +132,9 @@ def sentence(text: str) -> Figure:
     return figure
 
 
-def save(figure: Figure, out: str) -> None:
-    """Write `<out>.pdf`, `.svg` and `.png` without dates and random ids."""
+def save(figure: Figure, title: str, out: str) -> None:
+    """Write `<out>.pdf`, `.svg` and `.png` under a title, without dates and random ids."""
+    figure.suptitle(title, x=0.01, y=1.02, ha="left", fontsize=10)
     matplotlib.rcParams["svg.hashsalt"] = "dfer"
     fixed = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
     for ending, metadata in fixed.items():
@@ -154,6 +161,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     top.add_argument("--storage", required=True, help="as dfer.tuning.best writes it")
     top.add_argument("--figure", required=True, choices=sorted(FIGURES))
+    top.add_argument("--title", required=True, help="whose study it is; synthetic data say so")
     top.add_argument("--out", required=True, help="path without ending")
     return top
 
@@ -162,7 +170,7 @@ def main(args: argparse.Namespace) -> None:
     """Draw one figure."""
     with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         figure = FIGURES[args.figure](load(args.storage))
-    save(figure, args.out)
+    save(figure, args.title, args.out)
 
 
 if __name__ == "__main__":
