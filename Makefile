@@ -39,4 +39,4 @@ $(VENV)/installed: pyproject.toml
 	touch $@
 
 clean: ## what the demo made
-	rm -rf results/demo results/demo-stills results/table* results/flops* results/summary results/figures results/report results/proof results/logs
+	rm -rf results/demo results/demo-stills results/table* results/flops* results/summary results/figures results/report results/proof results/logs results/archive.tar.gz
