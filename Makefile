@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 
 table1: setup ## the demo's table 1, from rendered video files
 	$(BIN)/snakemake --cores all results/table1.tex
+	@echo "Table 1: results/table1.md to read, .tex for LaTeX, .parquet with the origin of each number."
 
 test: setup ## all tests
 	$(BIN)/pytest

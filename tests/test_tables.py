@@ -126,3 +126,9 @@ def test_what_was_measured_is_listed_with_its_spread_and_comparison(flops):
     assert full[6:8] == ["+1.50 (-0.50 – +3.50)", "0.1250"]
     baseline = next(row for row in rows if row[:3] == ["Baseline", "DFEW", "WAR"])
     assert baseline[6:8] == ["–", "–"]
+
+
+def test_every_column_is_documented():
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/tables.md").read_text(), re.M)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == sorted(tables.NUMBERS.names)
