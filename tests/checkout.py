@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -42,6 +44,26 @@ CONFIG = {
     "train": {"epochs": 2, "batch": 8, "lr": 1e-3, "min_lr": 1e-5, "warmup_epochs": 1},
 }
 
+COMPLETE = CONFIG | {  # what all tables, all figures and a study need
+    "variants": CONFIG["variants"]
+    | {
+        "without_text": {"model": {"blocks": 0, "head": "linear"}},
+        "m3": {"model": {"blocks": 3}},
+        "text_prompt": {"model": {"interfit": False, "aggregation": "mean", "prompts": "text"}},
+        "both_prompts": {"model": {"interfit": False, "aggregation": "mean"}},
+    },
+    "tuning": {
+        "lr": {
+            "variant": "m3",
+            "rounds": 2,
+            "width": 1,
+            "space": {
+                "train.lr": {"name": "FloatDistribution", "low": 1e-4, "high": 1e-2, "log": True}
+            },
+        }
+    },
+}
+
 
 class Checkout:
     """The copy: run Snakemake in it, edit files, ask what would rerun."""
@@ -57,6 +79,30 @@ class Checkout:
                 shutil.copy(ROOT / name, folder / name)
         if config is not None:
             self.configure(config)
+
+    def copy(self, folder: Path) -> "Checkout":
+        """The same checkout elsewhere, as far as it has come."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        copied = object.__new__(Checkout)
+        copied.folder = folder
+        return copied
+
+    @contextmanager
+    def editing(self) -> Iterator[Callable[[str, Callable[[str], str]], None]]:
+        """A function that changes files of the copy by name; they are put back afterwards."""
+        saved = {}
+
+        def change(name: str, function: Callable[[str], str]) -> None:
+            path = self.folder / name
+            saved.setdefault(path, (path.read_bytes(), path.stat()))
+            path.write_text(function(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+        try:
+            yield change
+        finally:
+            for path, (content, stat) in saved.items():
+                path.write_bytes(content)
+                os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
     def configure(self, config: dict) -> None:
         """Write `config` as the copy's default configuration."""

@@ -78,7 +78,7 @@ def run_suggest(study, out, round_):
     return words
 
 
-def run_trial(folder, study, out, round_, place):
+def run_trial(folder, study, out, round_, place, *more):
     before = [out / f"trials/{r}.{k}.json" for r, k in numbers_of(round_, study.width)]
     call(
         trial,
@@ -86,7 +86,7 @@ def run_trial(folder, study, out, round_, place):
         *("--number", round_ * study.width + place, "--trials", *before),
         *("--splits", folder / "splits.parquet", "--store", folder / "store"),
         *("--text", folder / "text.safetensors", "--classes", *CLASSES),
-        *("--out", out / f"trials/{round_}.{place}.json"),
+        *("--out", out / f"trials/{round_}.{place}.json", *more),
     )
 
 
@@ -163,6 +163,43 @@ def test_pruned_trials_stop_early_and_say_so(folder, capsys):
     assert slow.reason in (printed := capsys.readouterr().out)
     assert "trial 0: epoch 3/4" in printed and "trial 0: epoch 4/4" not in printed
     assert quick.state == "COMPLETE" and len(quick.curve) == 4
+
+
+def test_what_a_variant_s_run_has_trained_is_not_trained_again(folder, monkeypatch):
+    """Trial 0, complete or pruned; where the run is of other code, it is trained after all."""
+    strict = {"name": "ThresholdPruner", "lower": 101.0, "n_warmup_steps": 2}
+    studies = [make_study(width=1), make_study(width=1, pruner=strict)]
+
+    def first_trial(study, name, *more):
+        run_suggest(study, folder / name, 0)
+        run_trial(folder, study, folder / name, 0, 0, *more)
+        return (folder / name / "trials/0.0.json").read_bytes()
+
+    trained = [first_trial(study, f"trained{i}") for i, study in enumerate(studies)]
+    trials = [json.loads(record)["trial"] for record in trained]
+    assert [found["state"] for found in trials] == ["COMPLETE", "PRUNED"]
+
+    settings = studies[0].trial_settings(trials[0]["parameters"])
+    run = folder / "runs" / settings.key / "fold1-seed3"
+    call(
+        training,
+        *("--dataset", "tiny", "--splits", folder / "splits.parquet", "--fold", 1, "--seed", 3),
+        *("--store", folder / "store", "--text", folder / "text.safetensors"),
+        *("--classes", *CLASSES, "--settings", settings.to_json()),
+        *("--checkpoint", run / "checkpoint.safetensors", "--history", run / "history.parquet"),
+        *("--record", run / "run.json"),
+    )
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(trial, "train", refuse)
+    runs = ("--runs", folder / "runs")
+    assert [first_trial(s, f"shared{i}", *runs) for i, s in enumerate(studies)] == trained
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"code": []}))
+    with pytest.raises(AssertionError, match="trained again"):
+        first_trial(studies[0], "other-code", *runs)
 
 
 @pytest.mark.parametrize("name", ["MedianPruner", "PercentilePruner", "SuccessiveHalvingPruner"])
@@ -562,14 +599,6 @@ def packed(tmp_path_factory):
     return tree
 
 
-def copy(tree, folder):
-    """The same checkout elsewhere, as far as it has come."""
-    shutil.copytree(tree.folder, folder, dirs_exist_ok=True)
-    moved = object.__new__(Checkout)
-    moved.folder = folder
-    return moved
-
-
 def outcome(tree):
     """Every file of the study that should be the same byte by byte."""
     folder = tree.folder / BEST.removesuffix("/best.yaml")
@@ -580,18 +609,18 @@ def outcome(tree):
 @pytest.fixture(scope="module")
 def sequential(packed, tmp_path_factory):
     """The study, one job after the other."""
-    tree = copy(packed, tmp_path_factory.mktemp("sequential"))
+    tree = packed.copy(tmp_path_factory.mktemp("sequential"))
     tree.snakemake("--cores", "1", BEST)
     return tree
 
 
 @pytest.mark.slow
 def test_sequential_parallel_and_interrupted_are_the_same(packed, sequential, tmp_path):
-    parallel = copy(packed, tmp_path / "parallel")
+    parallel = packed.copy(tmp_path / "parallel")
     parallel.snakemake("--cores", "2", BEST)
     assert outcome(parallel) == outcome(sequential)
 
-    cut = copy(packed, tmp_path / "cut")
+    cut = packed.copy(tmp_path / "cut")
     process = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "2", BEST],
         cwd=cut.folder,
@@ -614,7 +643,7 @@ def test_sequential_parallel_and_interrupted_are_the_same(packed, sequential, tm
 
 @pytest.mark.slow
 def test_another_space_is_refused_before_anything_is_lost(sequential, tmp_path):
-    tree = copy(sequential, tmp_path / "tree")
+    tree = sequential.copy(tmp_path / "tree")
     before = outcome(tree)
     study = TUNED["tuning"]["small"]
     wider = study["space"] | {"model.blocks": SPACE["model.blocks"] | {"high": 3}}
@@ -629,7 +658,7 @@ def test_another_space_is_refused_before_anything_is_lost(sequential, tmp_path):
 
 @pytest.mark.slow
 def test_a_damaged_round_is_named_by_its_trial_and_not_by_every_plan(sequential, tmp_path):
-    tree = copy(sequential, tmp_path / "tree")
+    tree = sequential.copy(tmp_path / "tree")
     (tree.folder / BEST).unlink()  # the study is under way
     path = tree.folder / "results/mine/tuning/small/rounds/0.json"
     path.write_text(path.read_text()[:40])
@@ -645,7 +674,7 @@ def test_a_damaged_round_is_named_by_its_trial_and_not_by_every_plan(sequential,
 
 @pytest.mark.slow
 def test_a_tuned_row_reads_the_best_and_an_unchanged_best_retrains_nothing(sequential, tmp_path):
-    tree = copy(sequential, tmp_path / "tree")
+    tree = sequential.copy(tmp_path / "tree")
     table = "results/table2.parquet"
     tree.snakemake("--cores", "2", table)
     (run,) = (tree.folder / "results/mine/runs").glob("tuned-small.*")

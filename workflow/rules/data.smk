@@ -72,7 +72,7 @@ rule extract:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.extract"),
+        **code("dfer.extract", unused=unused_transform),
         root=lambda w: STORED[w.dataset]["root"],
         landmarks=lambda w, input: (
             f"--landmarks {input.landmarks} --align-rejects {input.align_rejects}"

@@ -130,6 +130,12 @@ def other_backends(wildcards):
     return {f"dfer.faces.{name}" for key, name in modules.items() if key != backend}
 
 
+def unused_transform(wildcards):
+    """The transform of faces, which a release's own crops do not go through."""
+    is_crops = STORED[wildcards.dataset]["source"] == "crops"
+    return {"dfer.faces.similarity"} if is_crops else set()
+
+
 RUN = "results/{dataset}/runs/{run}/fold{fold}-seed{seed}"
 
 
@@ -275,6 +281,11 @@ def study_splits(wildcards):
 def study_clip(wildcards):
     """The files of a study's CLIP."""
     return clip_files(study(wildcards).trial_settings({}).clip)
+
+
+def unused_by_study(wildcards):
+    """The count of operations, where they are no objective of the study."""
+    return set() if "macs" in study(wildcards).objectives else {"dfer.flops"}
 
 
 def trials_of(wildcards, rounds):

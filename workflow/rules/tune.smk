@@ -50,7 +50,7 @@ rule trial:
     resources:
         gpu=1 if GPUS else 0,
     params:
-        **code("dfer.tuning.trial"),
+        **code("dfer.tuning.trial", unused=unused_by_study),
         study=lambda w: study(w).to_json(),
         number=lambda w: int(w.round) * study(w).width + int(w.place),
         store=lambda w, input: str(Path(input.store[0]).parent),
@@ -59,7 +59,7 @@ rule trial:
         "python -m dfer.card {resources.gpu} python -m dfer.tuning.trial --study {params.study:q} --asked {input.asked}"
         " --number {params.number} --trials {input.before} --splits {input.splits}"
         " --store {params.store} --text {input.text} --classes {params.classes}"
-        " --threads {threads} --out {output} |& tee {log}"
+        " --runs results/{wildcards.dataset}/runs --threads {threads} --out {output} |& tee {log}"
 
 
 checkpoint best:

@@ -7,10 +7,12 @@
 The fold's test clips are never read. The pruner compares with trials of earlier rounds only, so
 it does not matter which trials of a round run side by side or first. A killed trial goes on from
 its last whole epoch (`<out>.state.pt`). A training that diverges, or does not fit into the card,
-is a failed trial: it is recorded with the reason, and the study goes on.
+is a failed trial: it is recorded with the reason, and the study goes on. What a run of a variant
+below `--runs` has trained already (its checkpoint rule is `val`, too) is not trained again.
 """
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import torch
 
 from dfer import flops
-from dfer.files import run
+from dfer.files import UserError, read_parquet, run
 from dfer.hardware import device_name, loader_workers, pick_device
 from dfer.provenance import digest, environment
 from dfer.settings import RunSettings
@@ -77,24 +79,30 @@ def attempt(
     same_machine = {key: machine[key] for key in ("packages", "device", "threads")}
     pruning = Pruning(study, before, parameters) if len(study.objectives) == 1 else None
     name = f"{study.dataset} {study.name} trial {args.number}"
-    try:
-        _, history = train(
-            settings,
-            data,
-            monitor,
-            read_features(args.text, len(args.classes)),
-            state_path(args.out),
-            fingerprint=digest([identity, same_machine]),
-            seed=study.seed,
-            device=device,
-            workers=loader_workers(device, args.threads),
-            name=name,
-            stop=pruning,
-        )
-    except (Diverged, torch.OutOfMemoryError) as error:
-        reason = str(error).splitlines()[0].removeprefix(f"{name}: ")
-        return Trial(args.number, parameters, "FAIL", [], [], {}, reason)
-    seen = history.to_dict("records")
+    run_folder = Path(args.runs) / settings.key / f"fold{study.fold}-seed{study.seed}"
+    seen = trained_already(run_folder, identity, same_machine)
+    if seen is not None:
+        print(f"{name}: is the training of {run_folder}")
+        seen = as_far_as_kept(seen, pruning)
+    else:
+        try:
+            _, history = train(
+                settings,
+                data,
+                monitor,
+                read_features(args.text, len(args.classes)),
+                state_path(args.out),
+                fingerprint=digest([identity, same_machine]),
+                seed=study.seed,
+                device=device,
+                workers=loader_workers(device, args.threads),
+                name=name,
+                stop=pruning,
+            )
+        except (Diverged, torch.OutOfMemoryError) as error:
+            reason = str(error).splitlines()[0].removeprefix(f"{name}: ")
+            return Trial(args.number, parameters, "FAIL", [], [], {}, reason)
+        seen = history.to_dict("records")
     scores, rungs = curve(study, seen), pruning.rungs if pruning else {}
     if pruning and pruning.pruned:
         reason = (
@@ -105,6 +113,35 @@ def attempt(
     (chosen,) = [row for row in seen if row["split"] == "val" and row["chosen"]]
     values = [study.score(chosen), *costs(study, settings, len(args.classes))]
     return Trial(args.number, parameters, "COMPLETE", values, scores, rungs, "")
+
+
+def trained_already(
+    folder: Path, identity: dict[str, Any], machine: dict[str, Any]
+) -> list[dict[str, Any]] | None:
+    """The history of the run in `folder`, if it is this very training on such a machine.
+
+    Args:
+        identity: as of `dfer.train.identify`.
+        machine: packages, device and threads.
+    """
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        history = read_parquet(folder / "history.parquet").to_dict("records")
+    except (OSError, ValueError, UserError):
+        return None
+    asked = json.loads(json.dumps(identity | {"environment": machine}))
+    made = {key: record.get(key) for key in identity}
+    made["environment"] = {key: record.get("environment", {}).get(key) for key in machine}
+    return history if made == asked else None
+
+
+def as_far_as_kept(seen: list[dict[str, Any]], pruning: Pruning | None) -> list[dict[str, Any]]:
+    """The epochs that a training would have had, which asks before each whether to go on."""
+    for epoch in sorted({row["epoch"] for row in seen}):
+        before = [row for row in seen if row["epoch"] < epoch]
+        if pruning is not None and pruning(before):
+            return before
+    return seen
 
 
 def costs(study: Study, settings: RunSettings, classes: int) -> list[float]:
@@ -131,6 +168,7 @@ def parser() -> argparse.ArgumentParser:
     add("--store", required=True, help="folder of the clip store's shards")
     add("--text", required=True, help="features of the class words, as dfer.text writes them")
     add("--classes", nargs="+", required=True, help="labels, in the order of --text")
+    add("--runs", default="", help="folder of the dataset's runs, which are not trained again")
     add("--threads", type=int, default=1)
     add("--out", required=True)
     return top
