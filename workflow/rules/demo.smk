@@ -26,13 +26,14 @@ rule face_model:
 
 
 rule render:
-    """Render the clips of one person."""
+    """Render the clips of one person; the stills first, whose CLIP then learns beside this."""
     input:
         "results/demo/face_model.whl",
     output:
         directory("results/demo/release/clips/s{person}"),
     log:
         "results/logs/demo/render/s{person}.log",
+    priority: -1
     conda:
         "../../environment.yml"
     params:
