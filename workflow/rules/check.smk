@@ -9,6 +9,7 @@ rule check_dataset:
     """Compare one release with the official counts, lists and layout."""
     input:
         release_of,
+        "src/dfer/datasets/official.json",
     output:
         page="results/{dataset}/check_data.md",
         findings="results/{dataset}/check_data.parquet",
