@@ -1,4 +1,4 @@
-"""Shared by the tests: one thread, and a tiny clip store that is cheap to train on."""
+"""Shared by the tests: one thread, a tiny clip store, a completed checkout, networks' weights."""
 
 import os
 
@@ -7,6 +7,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before numpy or torch read it; inherited 
 import numpy as np
 import pandas as pd
 import pytest
+from checkout import COMPLETE, Checkout, make_release
 
 from dfer.clips.store import ShardWriter
 from dfer.splits import SPLITS
@@ -44,3 +45,48 @@ def tiny_store(tmp_path_factory):
         ["00", "01", "02"]
     )
     return folder, splits
+
+
+@pytest.fixture(scope="session")
+def complete(tmp_path_factory):
+    """A checkout in which everything is made: tables, figures, report, a study, the archive.
+
+    Whoever changes something in it puts it back, or works on a copy.
+    """
+    tree = Checkout(tmp_path_factory.mktemp("complete"), COMPLETE)
+    make_release(tree.folder / "release")
+    tree.snakemake("report_pages", "tune", "results/archive.tar.gz")
+    return tree
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """Weight files as face-alignment's authors publish them, with random numbers in them."""
+    import torch
+    from face_alignment.detection.blazeface.net_blazeface import BlazeFace
+    from face_alignment.detection.retinaface.net_retinaface import RetinaFace, cfg_mnet
+    from face_alignment.detection.sfd.net_s3fd import s3fd
+    from face_alignment.models import FAN
+
+    torch.manual_seed(0)
+    blazeface = BlazeFace().state_dict()
+    for name, values in blazeface.items():  # boxes of a positive size, or its search never ends
+        if name.startswith("regressor"):
+            size = torch.tensor([0.0, 0, 32, 32] + [0] * 12)
+            values.copy_(size.repeat(len(values) // 16) if name.endswith("bias") else 0 * values)
+    files = {
+        "landmarks": ("2DFAN4-11f355bf06.pth.tar", FAN(4).state_dict()),
+        "sfd": ("s3fd-619a316812.pth", s3fd().state_dict()),
+        "retinaface": ("retinaface_mobilenet0.25.pth", RetinaFace(cfg=cfg_mnet).state_dict()),
+        "blazeface": ("blazeface.pth", blazeface),
+    }
+    home = tmp_path_factory.mktemp("torch")
+    folder = home / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    for name, state in files.values():
+        torch.save(state, folder / name)
+    anchors_of_blazeface = np.ones((896, 4), np.float32)
+    anchors_of_blazeface[:, :2] = np.random.default_rng(0).random((896, 2))
+    np.save(folder / "anchors.npy", anchors_of_blazeface)
+    paths = {key: str(folder / name) for key, (name, _) in files.items()}
+    return {"home": home, "anchors": str(folder / "anchors.npy"), **paths}

@@ -27,7 +27,7 @@ def results(tree):
 
 
 def test_one_command_from_nothing_to_table_1(tree):
-    done = tree.snakemake(*TARGET)
+    done = tree.snakemake("results/demo/contact_sheet.png", *TARGET)
     assert "epoch 2/2" in done.stdout
     table = pd.read_parquet(tree.folder / "results/table1.parquet")
     measured = table[table.source == "measured"]
@@ -37,6 +37,39 @@ def test_one_command_from_nothing_to_table_1(tree):
     assert len(pd.read_parquet(tree.folder / "results/demo/rejects.parquet")) == 0
     again = tree.snakemake(*TARGET)
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+RENDER = {"render", "render_stills", "labels"}
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    {
+        "demo.contact_sheet": {"contact_sheet"},
+        "demo.dataset": {*RENDER, "contact_sheet"},
+        "demo.expressions": RENDER,
+        "demo.face_model": {*RENDER, "face_model"},
+        "demo.hair": RENDER,
+        "demo.identities": RENDER,
+        "demo.paint": RENDER,
+        "demo.raster": RENDER,
+        "demo.renderer": RENDER,
+        "demo.scene": RENDER,
+        "demo.shading": RENDER,
+        "models.small_clip": {"pretrain"},
+        "pretrain": {"pretrain"},
+        "render": RENDER,
+    }.items(),
+)
+def test_an_edit_of_the_demo_reruns_what_it_makes(tree, module, expected):
+    with tree.editing() as edit:
+        edit(f"src/dfer/{module.replace('.', '/')}.py", lambda text: text + "\nEDITED = True\n")
+        jobs = tree.jobs("results/demo/contact_sheet.png", *TARGET)
+    edited = [job for job, reason in jobs.items() if "Params have changed" in reason]
+    assert {job.split()[0] for job in edited} == expected
+    kinds = {job.split()[0] for job in jobs}
+    assert ("train" in kinds) == (expected != {"contact_sheet"})
+    assert ("align" in kinds) == bool(expected & {"render"})
 
 
 def test_killed_trainings_go_on_and_end_with_the_same_bytes(tree):

@@ -9,136 +9,196 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkout import CONFIG, Checkout, make_release, ran
+from checkout import COMPLETE, CONFIG, Checkout, make_release, ran
+from releases import clips_of, fill, random_lists, write_ferv39k_lists, write_jpeg
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ("results/table1.tex", "results/table2.tex")
+TABLES = ("results/table1.tex", "results/table2.tex")
+EVERYTHING = ("report_pages", "tune", "results/archive.tar.gz")
+COLLECT = {"report_pages", "tune"}  # targets without a command of their own
 
-# What an edit of a module reruns by itself; all that follows is `DOWNSTREAM`.
-TRAINING = {"train baseline", "train full", "evaluate baseline", "evaluate full"}
-MODEL = TRAINING | {"flops"}
-STORE = {"align", "extract", *TRAINING}
+# What an edit of a module reruns by itself; all that follows is `AFTER`. A run's jobs have its
+# variant's name, so that `train full` is one thing and `train baseline` another.
+VARIANTS = {
+    "baseline": "clip",
+    "full": "interfit+msta+biehpro1",
+    "without_text": "interfit+msta+linear",
+    "m3": "interfit+msta+biehpro3",
+    "text_prompt": "biehpro1-text",
+    "both_prompts": "biehpro1",
+}
+PROMPTS = {"text_prompt", "both_prompts"}  # of Fig. 2
+FEATURES = {"baseline", "full", *PROMPTS}  # of Figs. 2 and 5
+MAPS = {"without_text", "full"}  # of Fig. 4
+
+
+def runs(*rules, of=VARIANTS):
+    """The jobs of `rules` for each variant in `of`, as far as there are such jobs."""
+    has = {"features": FEATURES, "example_maps": MAPS, "embedding": {"baseline", "full"}}
+    return {f"{rule} {v}" for rule in rules for v in of if v in has.get(rule, VARIANTS)}
+
+
+USES_MODEL = ("train", "evaluate", "features", "example_maps")
+TRAIN, EVALUATE = runs("train"), runs("evaluate")
+MODEL = {*runs(*USES_MODEL), "trial", "flops"}
+CLIP = MODEL | {"text"}
+INTERFIT = {*runs(*USES_MODEL, of={"full", "without_text", "m3"}), "trial", "flops"}
+BIEHPRO = {*runs(*USES_MODEL, of=set(VARIANTS) - {"baseline", "without_text"}), "trial", "flops"}
+TRAINING = {*runs(*USES_MODEL), "trial"}
+SCORED = {*TRAIN, *EVALUATE, "trial"}
+READS_STORE = {*TRAINING, "examples figure2", "examples figure4"}
+COMPARISONS = {"confusion_matrices", "recall", "learning_curves", "blocks"}
+TABLE_JOBS = {  # all jobs of TABLES
+    *("manifest", "align", "extract", "rejects", "accept", "splits", "text"),
+    *runs("train", "evaluate", of={"baseline", "full"}),
+    *("flops", "summary", "table"),
+}
+FIGURES = {"figure2", "figure4", "figure5", *COMPARISONS}
+PAGES = {"table_page", "check_page", "rejects_page", "settings_page", "environment_page"}
+STUDY = {"suggest", "trial", "best"}
+READ = {"manifest", "check_dataset"}
+
 DIRECT = {
+    # from a release to the clip store
+    "dfer.datasets.release": READ,
+    "dfer.datasets.table": READ,
+    "dfer.datasets.findings": {"check_dataset"},
+    "dfer.datasets.media": {"check_dataset"},
+    "dfer.datasets.official": {"check_dataset"},
+    "dfer.manifest": READ,
+    "dfer.check_data": {"check_dataset"},
     "dfer.align": {"align"},
-    "dfer.archive": set(),
-    "dfer.card": set(),
+    "dfer.faces.dlib_68": {"align"},
+    "dfer.faces.settings": {"align"},
+    "dfer.faces.track": {"align"},
+    "dfer.clips.shard": {"align", "extract"},
+    "dfer.clips.video": {"align", "extract", "check_dataset"},
+    "dfer.extract": {"extract"},
+    "dfer.faces.similarity": {"extract"},
+    "dfer.clips.store": {"extract", "check_dataset", *READS_STORE},
+    "dfer.splits": {"rejects", "accept", "splits"},
+    # the model and its training
+    "dfer.text": {"text", *TRAIN, "trial"},
+    "dfer.models.attention": CLIP,
+    "dfer.models.biehpro": BIEHPRO,
+    "dfer.models.checkpoint": TRAINING,
+    "dfer.models.clip": CLIP,
+    "dfer.models.interfit": INTERFIT,
+    "dfer.models.mlp": CLIP,
+    "dfer.models.msta": INTERFIT,
+    "dfer.models.recogniser": MODEL,
+    "dfer.models.vit": CLIP,
     "dfer.clips.augment": TRAINING,
     "dfer.clips.loader": TRAINING,
-    "dfer.clips.sampling": TRAINING,
-    "dfer.clips.shard": {"align", "extract"},
-    "dfer.clips.store": {"extract", *TRAINING},
-    "dfer.clips.video": {"align", "extract"},
-    "dfer.datasets.release": {"manifest"},
-    "dfer.datasets.table": {"manifest"},
+    "dfer.clips.sampling": READS_STORE,
+    "dfer.hardware": TRAINING,
+    "dfer.inference": {*SCORED, *runs("example_maps")},
+    "dfer.metrics": SCORED,
+    "dfer.schedule": {*TRAIN, "trial"},
+    "dfer.train": {*TRAIN, "trial"},
+    "dfer.tested": {*EVALUATE, *runs("features")},
+    "dfer.evaluate": EVALUATE,
+    # tables and figures
+    "dfer.summary": {"summary"},
+    "dfer.paired": {"summary"},
+    "dfer.flops": {"flops"},
+    "dfer.tables": {"table"},
+    "dfer.features": runs("features"),
+    "dfer.embedding": runs("embedding"),
+    "dfer.examples": {"examples figure2", "examples figure4"},
+    "dfer.example_maps": runs("example_maps"),
+    "dfer.heatmaps": runs("example_maps"),
+    "dfer.figures.blocks": {"blocks"},
+    "dfer.figures.confusion": {"confusion_matrices"},
+    "dfer.figures.embedding": {"figure5"},
+    "dfer.figures.heatmaps": {"figure4"},
+    "dfer.figures.learning": {"learning_curves"},
+    "dfer.figures.recall": {"recall"},
+    "dfer.figures.similarity": {"figure2"},
+    "dfer.figures.style": FIGURES,
+    "dfer.page": PAGES,
+    "dfer.archive": {"archive"},
+    # tuning
+    "dfer.tuning.study": STUDY,
+    "dfer.tuning.replay": STUDY,
+    "dfer.tuning.suggest": {"suggest"},
+    "dfer.tuning.trial": {"trial"},
+    "dfer.tuning.best": {"best"},
+    "dfer.tuning.figures": {"tuning_figure"},
+    # what a run's identity is made of
+    "dfer.settings": {*CLIP, "suggest", "best"},
+    "dfer.provenance": {*TRAIN, "trial"},
+    # how jobs are started and told of, which no result depends on
+    "dfer.card": set(),
+    "dfer.configuration": set(),
+    "dfer.why": set(),
+    # of other datasets than this tree's (below)
     "dfer.datasets.dfew": set(),
     "dfer.datasets.ferv39k": set(),
     "dfer.datasets.mafw": set(),
-    "dfer.datasets.findings": set(),
-    "dfer.datasets.media": set(),
-    "dfer.datasets.official": set(),
-    "dfer.evaluate": {"evaluate baseline", "evaluate full"},
-    "dfer.extract": {"extract"},
-    "dfer.faces.dlib_68": {"align"},
     "dfer.faces.face_alignment_68": set(),
-    "dfer.faces.settings": {"align"},
-    "dfer.faces.similarity": {"extract"},
-    "dfer.faces.track": {"align"},
-    # figures, their data, and the report
-    "dfer.embedding": set(),
-    "dfer.example_maps": set(),
-    "dfer.examples": set(),
-    "dfer.features": set(),
-    "dfer.figures.blocks": set(),
-    "dfer.figures.confusion": set(),
-    "dfer.figures.embedding": set(),
-    "dfer.figures.heatmaps": set(),
-    "dfer.figures.learning": set(),
-    "dfer.figures.recall": set(),
-    "dfer.figures.similarity": set(),
-    "dfer.figures.style": set(),
-    "dfer.heatmaps": set(),
-    "dfer.page": set(),
-    "dfer.flops": {"flops"},
-    "dfer.hardware": TRAINING,
-    "dfer.inference": TRAINING,
-    "dfer.manifest": {"manifest"},
-    "dfer.metrics": TRAINING,
-    "dfer.models.attention": MODEL | {"text"},
-    "dfer.models.biehpro": {"train full", "evaluate full", "flops"},
-    "dfer.models.checkpoint": TRAINING,
-    "dfer.models.clip": MODEL | {"text"},
-    "dfer.models.interfit": {"train full", "evaluate full", "flops"},
-    "dfer.models.mlp": MODEL | {"text"},
-    "dfer.models.msta": {"train full", "evaluate full", "flops"},
-    "dfer.models.recogniser": MODEL,
+    # of the demo (test_demo_run.py)
     "dfer.models.small_clip": set(),
-    "dfer.models.vit": MODEL | {"text"},
     "dfer.pretrain": set(),
-    "dfer.predict": set(),
-    "dfer.proof": set(),
     "dfer.render": set(),
+    # of no target of these: proofs, which need LaTeX, and predictions of one's own videos
+    "dfer.proof": set(),
+    "dfer.predict": set(),
     "dfer.footage.clips": set(),
     "dfer.footage.overlay": set(),
     "dfer.footage.pictures": set(),
     "dfer.footage.strip": set(),
-    "dfer.paired": {"summary"},
-    "dfer.provenance": {"train baseline", "train full"},
-    "dfer.configuration": set(),
-    "dfer.check_data": set(),
-    "dfer.schedule": {"train baseline", "train full"},
-    "dfer.settings": MODEL | {"text"},
-    "dfer.splits": {"rejects", "accept", "splits"},
-    "dfer.summary": {"summary"},
-    "dfer.tables": {"table"},
-    "dfer.tested": {"evaluate baseline", "evaluate full"},
-    "dfer.text": {"text", "train baseline", "train full"},
-    "dfer.train": {"train baseline", "train full"},
-    "dfer.tuning.best": set(),
-    "dfer.tuning.figures": set(),
-    "dfer.tuning.replay": set(),
-    "dfer.tuning.study": set(),
-    "dfer.tuning.suggest": set(),
-    "dfer.tuning.trial": set(),
-    "dfer.why": set(),
 }
 DIRECT["dfer.files"] = {job for jobs in DIRECT.values() for job in jobs}
 
 AFTER = {
     # Which lists change is known when the release has been read, so a dry run names them all.
     "manifest": {"align", "extract", "splits"},
+    "check_dataset": {"check_page"},
     "align": {"extract", "rejects"},
-    "extract": {"rejects", "train baseline", "train full", "evaluate baseline", "evaluate full"},
-    "rejects": {"accept", "splits"},
+    "extract": {"rejects", *READS_STORE},
+    "rejects": {"accept", "splits", "rejects_page", "archive"},
     "accept": {"splits"},
-    "splits": {"train baseline", "train full", "evaluate baseline", "evaluate full"},
-    "text": {"train baseline", "train full"},
-    "train baseline": {"evaluate baseline"},
-    "train full": {"evaluate full"},
-    "evaluate baseline": {"summary"},
-    "evaluate full": {"summary"},
-    "summary": {"table"},
+    "splits": {*TRAIN, *EVALUATE, *runs("features"), "trial"},
+    "text": {*TRAIN, "trial"},
+    "summary": {"table", "blocks"},
     "flops": {"table"},
+    "table": {"table_page"},
+    "examples figure2": {"figure2"},
+    "examples figure4": {*runs("example_maps"), "figure4"},
+    "suggest": {"trial"},
+    "trial": {"suggest", "best"},
+    "best": {"tuning_figure"},
+    **{
+        f"train {v}": runs("evaluate", "features", "example_maps", of={v})
+        | {"environment_page", "archive"}
+        | ({"learning_curves"} if v in ("baseline", "full") else set())
+        for v in VARIANTS
+    },
+    "evaluate m3": {"summary", "archive"},
+    **{f"evaluate {v}": {"summary", "archive", "examples figure2"} for v in PROMPTS},
+    "evaluate without_text": {"summary", "archive", "examples figure4"},
+    "evaluate full": {"summary", "archive", "examples figure4", "confusion_matrices", "recall"},
+    "evaluate baseline": {"summary", "archive", "confusion_matrices", "recall"},
+    **{f"features {v}": {"figure2"} for v in PROMPTS},
+    **{f"features {v}": {f"embedding {v}"} for v in ("baseline", "full")},
+    **{f"embedding {v}": {"figure5"} for v in ("baseline", "full")},
+    **{f"example_maps {v}": {"figure4"} for v in MAPS},
 }
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    """A checkout whose targets are complete."""
-    tree = Checkout(tmp_path_factory.mktemp("checkout"))
-    make_release(tree.folder / "release")
-    tree.snakemake(*TARGETS)
-    assert tree.jobs(*TARGETS) == {}
-    return tree
 
 
 def names(jobs):
     """Kinds of jobs, the runs' settings replaced by their variant's name."""
+    variant = {key: name for name, key in VARIANTS.items()}
     kinds = set()
     for job in jobs:
         rule, *values = job.split()
-        if rule in ("train", "evaluate"):
-            rule += " full" if "interfit" in values[1] else " baseline"
-        kinds.add(rule)
+        if rule in (*USES_MODEL, "embedding"):
+            rule += f" {variant[values[1].partition('.')[0]]}"
+        elif rule == "examples":
+            rule += f" {values[1]}"
+        if rule not in COLLECT:
+            kinds.add(rule)
     return kinds
 
 
@@ -153,20 +213,18 @@ def closure(direct):
     return reached
 
 
+@pytest.fixture(scope="module")
+def tree(complete):
+    """The completed checkout; nothing that these tests change in it stays."""
+    assert complete.jobs(*EVERYTHING) == {}
+    return complete
+
+
 @pytest.fixture
 def edit(tree):
     """Change a file of the tree; it is put back afterwards."""
-    saved = {}
-
-    def change(name, function):
-        path = tree.folder / name
-        saved.setdefault(path, (path.read_bytes(), path.stat()))
-        path.write_text(function(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-    yield change
-    for path, (content, stat) in saved.items():
-        path.write_bytes(content)
-        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with tree.editing() as change:
+        yield change
 
 
 def modules():
@@ -179,10 +237,15 @@ def test_the_table_of_edits_has_every_module():
     assert set(modules()) == set(DIRECT)
 
 
-@pytest.mark.parametrize("module", sorted(DIRECT))
+def edited(text):
+    """A change of meaning."""
+    return text + "\nEDITED = True\n"
+
+
+@pytest.mark.parametrize("module", DIRECT)
 def test_a_module_reruns_exactly_what_depends_on_it(tree, edit, module):
-    edit(f"src/{module.replace('.', '/')}.py", lambda text: text + "\nEDITED = True\n")
-    jobs = tree.jobs(*TARGETS)
+    edit(f"src/{module.replace('.', '/')}.py", edited)
+    jobs = tree.jobs(*EVERYTHING)
     assert names(jobs) == closure(DIRECT[module])
     for job, reason in jobs.items():
         if names([job]) & DIRECT[module] and "Params have changed" in reason:
@@ -202,60 +265,61 @@ def test_a_module_reruns_exactly_what_depends_on_it(tree, edit, module):
 @pytest.mark.parametrize("module", ["models/msta", "train", "tables", "clips/store"])
 def test_no_change_of_meaning_reruns_nothing(tree, edit, module, function):
     edit(f"src/dfer/{module}.py", function)
-    assert tree.jobs(*TARGETS) == {}
+    assert tree.jobs(*TABLES) == {}
 
 
 def test_other_versions_of_packages_rerun_nothing(tree, edit):
     """A documented choice: each run records its versions, and redoing is the user's decision."""
     edit("environment.yml", lambda text: text.replace("torch==", "torch==1"))
     edit("pyproject.toml", lambda text: text.replace("torch==", "torch==1"))
-    assert tree.jobs(*TARGETS) == {}
+    assert tree.jobs(*TABLES) == {}
 
 
 def test_an_edit_that_is_undone_reruns_nothing(tree, edit):
-    edit("src/dfer/models/msta.py", lambda text: text + "\nEDITED = True\n")
-    assert tree.jobs(*TARGETS)
+    edit("src/dfer/models/msta.py", edited)
+    assert tree.jobs(*TABLES)
     edit("src/dfer/models/msta.py", lambda text: text.replace("\nEDITED = True\n", ""))
-    assert tree.jobs(*TARGETS) == {}
+    assert tree.jobs(*TABLES) == {}
 
 
 @pytest.fixture
 def configure(tree):
-    yield lambda **changes: tree.configure(CONFIG | changes)
-    tree.configure(CONFIG)
+    yield lambda **changes: tree.configure(COMPLETE | changes)
+    tree.configure(COMPLETE)
 
 
 def test_a_variants_learning_rate_retrains_that_variant(tree, configure):
     full = {"full": {"train": {"lr": 2e-3}}}
-    configure(variants=CONFIG["variants"] | full)
-    assert names(tree.jobs(*TARGETS)) == closure({"train full"})
+    configure(variants=COMPLETE["variants"] | full)
+    jobs = tree.jobs(*EVERYTHING)
+    assert names(jobs) == closure({"train full", "settings_page", *COMPARISONS})
 
 
 def test_a_further_seed_trains_only_that_seed(tree, configure):
     configure(seeds=[0, 1])
-    jobs = tree.jobs(*TARGETS)
+    jobs = tree.jobs(*TABLES)
     trained = [job.split() for job in jobs if job.startswith("train")]
     assert sorted(words[-1] for words in trained) == ["1"] * 4
-    assert names(jobs) == closure({"train baseline", "train full"})
+    assert names(jobs) == closure({"train baseline", "train full"}) & TABLE_JOBS
 
 
 def test_a_further_variant_trains_only_that_variant(tree, configure):
-    configure(variants=CONFIG["variants"] | {"interfit_msta": {"model": {"blocks": 0}}})
-    jobs = tree.jobs(*TARGETS)
+    configure(variants=COMPLETE["variants"] | {"interfit_msta": {"model": {"blocks": 0}}})
+    jobs = tree.jobs(*TABLES)
     trained = {job.split()[2] for job in jobs if job.startswith("train")}
     assert len(trained) == 1 and trained.pop().startswith("interfit+msta.")
 
 
 def test_two_variants_of_equal_settings_are_one_run(tree, configure):
-    configure(variants=CONFIG["variants"] | {"m1": {"model": {"blocks": 1}}})
-    jobs = tree.jobs(*TARGETS, "results/table4.tex")
-    assert names(jobs) == {"summary", "table"}
+    configure(variants=COMPLETE["variants"] | {"m1": {"model": {"blocks": 1}}})
+    jobs = tree.jobs(*TABLES, "results/table4.tex")
+    assert names(jobs) == {"table"}
 
 
 def test_a_title_changes_tables_only(tree, configure):
-    mine = CONFIG["datasets"]["mine"] | {"title": "Mine, renamed"}
+    mine = COMPLETE["datasets"]["mine"] | {"title": "Mine, renamed"}
     configure(datasets={"mine": mine})
-    assert names(tree.jobs(*TARGETS)) == {"table"}
+    assert names(tree.jobs(*TABLES)) == {"table"}
 
 
 def why(tree, *words):
@@ -269,10 +333,10 @@ def why(tree, *words):
 
 
 def test_why_names_the_file_the_jobs_and_what_follows(tree, edit):
-    assert why(tree, *TARGETS) == "0 jobs would run.\n"
-    edit("src/dfer/models/msta.py", lambda text: text + "\nEDITED = True\n")
-    run = next(path.name for path in (tree.folder / "results/mine/runs").glob("*msta*"))
-    told = why(tree, *TARGETS)
+    assert why(tree, *TABLES) == "0 jobs would run.\n"
+    edit("src/dfer/models/msta.py", edited)
+    run = next(path.name for path in (tree.folder / "results/mine/runs").glob("*msta+biehpro1.*"))
+    told = why(tree, *TABLES)
     because, follows = told.split("\n\n")[1:]
     assert because.splitlines()[0] == "Because src/dfer/models/msta.py was edited:"
     jobs = {line.strip() for line in because.splitlines()[1:]}
@@ -281,7 +345,7 @@ def test_why_names_the_file_the_jobs_and_what_follows(tree, edit):
 
 
 def test_why_names_settings_and_missing_results(tree, configure):
-    configure(datasets={"mine": CONFIG["datasets"]["mine"] | {"title": "Renamed"}})
+    configure(datasets={"mine": COMPLETE["datasets"]["mine"] | {"title": "Renamed"}})
     (tree.folder / "results/summary/table2.parquet").rename(tree.folder / "moved")
     try:
         told = why(tree, "results/summary/table2.parquet", "results/table1.tex")
@@ -308,40 +372,93 @@ def test_tables_are_made_anew_from_an_archive_without_training(tree, tmp_path):
 
 
 def test_a_further_fold_trains_only_that_fold(tree, configure):
-    mine = CONFIG["datasets"]["mine"] | {"folds": [1, 2, 3]}
+    mine = COMPLETE["datasets"]["mine"] | {"folds": [1, 2, 3]}
     configure(datasets={"mine": mine})
-    jobs = tree.jobs(*TARGETS)
+    jobs = tree.jobs(*TABLES)
     folds = {job.split()[-2] for job in jobs if job.startswith(("train", "evaluate"))}
     assert folds == {"3"}
-    assert names(jobs) == closure({"train baseline", "train full", "splits"})
+    assert names(jobs) == closure({"splits"}) & TABLE_JOBS
 
 
 def test_a_fold_that_the_release_lacks_is_named(tree, configure):
-    mine = CONFIG["datasets"]["mine"] | {"folds": [1, 4]}
+    mine = COMPLETE["datasets"]["mine"] | {"folds": [1, 4]}
     configure(datasets={"mine": mine})
-    done = tree.snakemake("-n", *TARGETS, check=False)
+    done = tree.snakemake("-n", *TABLES, check=False)
     assert done.returncode
     assert "the release of mine has no fold 4; it has 1, 2, 3" in done.stdout + done.stderr
 
 
-def test_an_edited_reader_that_reads_the_same_aligns_nothing_anew(tree, edit):
+def test_an_edited_reader_that_reads_the_same_aligns_nothing_anew(tree, tmp_path):
     """Run for real: the shard lists come out the same, so no shard is aligned or extracted.
 
     What follows those jobs is done: Snakemake keeps the reasons that it gave before a checkpoint.
     """
-    edit("src/dfer/datasets/table.py", lambda text: text + "\nEDITED = True\n")
-    kinds = ran(tree.snakemake(*TARGETS))
+    mine = tree.copy(tmp_path)
+    with mine.editing() as edit:
+        edit("src/dfer/datasets/table.py", edited)
+        kinds = ran(mine.snakemake(*TABLES))
     assert kinds["manifest"] == 1
     assert kinds["align"] == kinds["extract"] == 0
 
 
-def test_a_further_clip_aligns_its_shard_only(tree):
-    """Run for real, and last: the tree is another one afterwards."""
-    shutil.copy(tree.folder / "release/videos/c00.mp4", tree.folder / "release/videos/new.mp4")
-    with (tree.folder / "release/labels.csv").open("a") as file:
+def test_a_further_clip_aligns_its_shard_only(tree, tmp_path):
+    """Run for real."""
+    mine = tree.copy(tmp_path)
+    shutil.copy(mine.folder / "release/videos/c00.mp4", mine.folder / "release/videos/new.mp4")
+    with (mine.folder / "release/labels.csv").open("a") as file:
         file.write("new,videos/new.mp4,happy,1\n")
-    kinds = ran(tree.snakemake(*TARGETS))
+    kinds = ran(mine.snakemake(*TABLES))
     assert kinds["manifest"] == kinds["align"] == kinds["extract"] == 1
     assert kinds["train"] == kinds["evaluate"] == 4
-    splits = pd.read_parquet(tree.folder / "results/mine/splits/1.parquet")
+    splits = pd.read_parquet(mine.folder / "results/mine/splits/1.parquet")
     assert splits.set_index("clip").split["new"] == "test"
+
+
+# ── Several datasets ────────────────────────────────────────────────────────────────────────────
+
+SEVERAL = (
+    "results/mine/splits/1.parquet",
+    "results/crops/splits/1.parquet",
+    "results/neural/landmarks/0.parquet",
+)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory, weights):
+    """Videos aligned with dlib, videos aligned with face-alignment, and a release's own crops."""
+    tree = Checkout(tmp_path_factory.mktemp("several"))
+    make_release(tree.folder / "release", clips=9, frames=2)
+    lists = random_lists("ferv39k", share=2000)
+    write_ferv39k_lists(tree.folder / "ferv39k", lists)
+    image = write_jpeg(tree.folder / "face.jpg")
+    fill(tree.folder / "ferv39k/2_ClipsforFaceCrop", clips_of(lists), ["1.jpg", "2.jpg"], image)
+    mine = CONFIG["datasets"]["mine"] | {"shards": 1}
+    labels = dict.fromkeys(label for rows in lists.values() for _, label in rows)
+    crops = mine | {"reader": "ferv39k", "root": "ferv39k", "source": "crops", "folds": [1]}
+    crops["classes"] = {label: label for label in labels}
+    paths = {"landmarks": weights["landmarks"], "detector": weights["sfd"]}
+    network = {"backend": "face_alignment", "detector": "sfd", "weights": paths, "device": "cpu"}
+    datasets = {"mine": mine, "crops": crops, "neural": mine | {"landmarks": network}}
+    tree.configure(CONFIG | {"datasets": datasets})
+    tree.snakemake(*SEVERAL)
+    assert tree.jobs(*SEVERAL) == {}
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    {
+        "datasets.table": {"manifest mine", "manifest neural"},
+        "datasets.ferv39k": {"manifest crops"},
+        "faces.dlib_68": {"align mine 0"},
+        "faces.face_alignment_68": {"align neural 0"},
+        "faces.similarity": {"extract mine 0"},
+        "extract": {"extract mine 0", "extract crops 0"},
+    }.items(),
+)
+def test_an_edit_reruns_the_datasets_that_use_it(several, module, expected):
+    with several.editing() as edit:
+        edit(f"src/dfer/{module.replace('.', '/')}.py", edited)
+        jobs = several.jobs(*SEVERAL)
+    assert {job for job, reason in jobs.items() if "Params have changed" in reason} == expected
+    assert {job.split()[1] for job in jobs} == {job.split()[1] for job in expected}

@@ -351,39 +351,6 @@ def test_wrong_settings_are_named(values, message):
 # --- face-alignment -------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """Weight files as the package's authors publish them, with random numbers in them."""
-    torch = pytest.importorskip("torch")
-    from face_alignment.detection.blazeface.net_blazeface import BlazeFace
-    from face_alignment.detection.retinaface.net_retinaface import RetinaFace, cfg_mnet
-    from face_alignment.detection.sfd.net_s3fd import s3fd
-    from face_alignment.models import FAN
-
-    torch.manual_seed(0)
-    blazeface = BlazeFace().state_dict()
-    for name, values in blazeface.items():  # boxes of a positive size, or its search never ends
-        if name.startswith("regressor"):
-            size = torch.tensor([0.0, 0, 32, 32] + [0] * 12)
-            values.copy_(size.repeat(len(values) // 16) if name.endswith("bias") else 0 * values)
-    files = {
-        "landmarks": ("2DFAN4-11f355bf06.pth.tar", FAN(4).state_dict()),
-        "sfd": ("s3fd-619a316812.pth", s3fd().state_dict()),
-        "retinaface": ("retinaface_mobilenet0.25.pth", RetinaFace(cfg=cfg_mnet).state_dict()),
-        "blazeface": ("blazeface.pth", blazeface),
-    }
-    home = tmp_path_factory.mktemp("torch")
-    folder = home / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    for name, state in files.values():
-        torch.save(state, folder / name)
-    anchors_of_blazeface = np.ones((896, 4), np.float32)
-    anchors_of_blazeface[:, :2] = np.random.default_rng(0).random((896, 2))
-    np.save(folder / "anchors.npy", anchors_of_blazeface)
-    paths = {key: str(folder / name) for key, (name, _) in files.items()}
-    return {"home": home, "anchors": str(folder / "anchors.npy"), **paths}
-
-
 @pytest.fixture
 def no_network(monkeypatch, tmp_path):
     """An empty cache, and downloads that fail as they do on a cluster's nodes."""

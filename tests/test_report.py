@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkout import CONFIG, Checkout, make_release
+from PIL import Image
 
 from dfer import page, proof
 from dfer.files import UserError, write_parquet
@@ -113,25 +113,13 @@ def test_an_article_of_all_tables_keeps_numbers_and_notes(tmp_path):
     assert made[0].startswith(b"%PDF") and made[0] == made[1]
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    """A checkout with all that the report shows."""
-    tree = Checkout(tmp_path_factory.mktemp("checkout"))
-    make_release(tree.folder / "release")
-    variants = {"without_text": {"model": {"blocks": 0, "head": "linear"}}}
-    tree.configure(CONFIG | {"variants": CONFIG["variants"] | variants})
-    tree.snakemake("report_pages", "--cores", "1")
-    assert tree.jobs("report_pages") == {}
-    return tree
-
-
 @pytest.mark.slow
-def test_the_report_has_every_page_and_figure(tree):
-    tree.snakemake("report_pages", "--report", "report.zip")
-    with zipfile.ZipFile(tree.folder / "report.zip") as archive:
+def test_the_report_has_every_page_and_figure(complete):
+    complete.snakemake("report_pages", "--report", "report.zip")
+    with zipfile.ZipFile(complete.folder / "report.zip") as archive:
         names = archive.namelist()
         shown = archive.read("report/report.html").decode()
-    for figure in ("figure4", "figure5", "confusion", "recall", "learning"):
+    for figure in ("figure2", "figure4", "figure5", "confusion", "recall", "learning", "blocks"):
         assert any(name.endswith(f"{figure}.svg") for name in names), figure
     for name in ("table1", "table5", "check_data", "rejects", "settings", "environment"):
         assert any(found.endswith(f"{name}.html") for found in names), name
@@ -141,26 +129,28 @@ def test_the_report_has_every_page_and_figure(tree):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("figure", ["recall", "heatmaps", "embedding"])
-def test_an_edit_of_a_figure_redraws_that_figure_only(tree, figure):
-    path = tree.folder / f"src/dfer/figures/{figure}.py"
-    before = path.read_bytes()
-    path.write_bytes(before + b"\nEDITED = True\n")
-    rule = {"heatmaps": "figure4", "embedding": "figure5"}.get(figure, figure)
-    try:
-        # What merely collects figures is not a job of its own reasons.
-        jobs = {job.split()[0] for job in tree.jobs("figures")} - {"figures"}
-    finally:
-        path.write_bytes(before)
-    assert jobs == {rule}
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium")
-def test_a_browser_shows_the_report(tree):
-    tree.snakemake("report_pages", "--report", "report.html")
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
-    command += ["--virtual-time-budget=10000", f"file://{tree.folder / 'report.html'}"]
+def test_a_browser_shows_the_report(complete, tmp_path):
+    """In headless Chromium, without network; what it looks like is not blank."""
+    complete.snakemake("report_pages", "--report", "report.html")
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=10000"]
+    command += ["--window-size=1400,900", f"--screenshot={tmp_path / 'report.png'}", "--dump-dom"]
+    command += [f"file://{complete.folder / 'report.html'}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     for word in ("Figures", "Tables", "Settings", "Data"):
         assert f">{word}<" in done.stdout or f"{word}</" in done.stdout, word
+    with Image.open(tmp_path / "report.png") as picture:
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 50
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
+def test_latex_sets_the_tables(complete):
+    """Each by itself, as PDF and PNG, and all in one document."""
+    complete.snakemake("results/proof/table1.png", "results/proof/tables.pdf")
+    for name in ("table1.pdf", "tables.pdf"):
+        assert (complete.folder / "results/proof" / name).read_bytes().startswith(b"%PDF")
+    with Image.open(complete.folder / "results/proof/table1.png") as picture:
+        assert picture.width > 1000 and picture.height > 400
