@@ -126,6 +126,33 @@ def test_interrupted_training_ends_with_the_same_bytes(folder, monkeypatch, rule
     assert contents(train(folder, "cut", run)) == whole
 
 
+def test_a_slow_disk_costs_a_tenth_and_what_it_missed_is_trained_again(folder, monkeypatch):
+    """The clock is ours: an epoch takes 12 s on it, saving a state 25 s."""
+    run, clock, saved = settings(epochs=30), [0.0], []
+    whole = contents(train(folder, "whole", run))
+    real_epoch, real_write = stage.confusion, stage.write_state
+
+    def confusion(*args):
+        clock[0] += 4.0  # three batches an epoch
+        return real_epoch(*args)
+
+    def write_slowly(path, **state):
+        clock[0] += 25.0
+        real_write(path, **state)
+        saved.append(state["epoch"])
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "confusion", confusion)
+        patch.setattr(stage, "write_state", write_slowly)
+        patch.setattr(stage.time, "perf_counter", lambda: clock[0])
+        with pytest.raises(KeyboardInterrupt):
+            train(folder, "cut", run)
+    assert saved == [1, 22]
+    assert contents(train(folder, "cut", run)) == whole
+
+
 def test_a_state_of_other_settings_or_a_damaged_one_is_refused(folder, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(stage, "save_run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))

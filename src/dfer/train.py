@@ -1,8 +1,8 @@
 """One training: a fold, a seed and the settings of a variant → a checkpoint and its history.
 
 The optimisation of Section 4.1: AdamW, a linear warm-up and a cosine to `min_lr`, cross-entropy of
-Eq. 12. A killed training goes on from its last whole epoch (`state.pt` beside the checkpoint) and
-ends with the bytes of an uninterrupted one, because every random draw has an address.
+Eq. 12. A killed training goes on from the epoch that it saved last (`state.pt` beside the
+checkpoint) and ends with the bytes of an uninterrupted one: every random draw has an address.
 
     python -m dfer.train --dataset demo --splits splits.parquet --fold 1 --store store/
         --text text.safetensors --settings '{"model": {"blocks": 2}}' --seed 0 --classes happy sad
@@ -51,6 +51,10 @@ HISTORY = pa.schema(
     ]
 )
 
+# At most this share of a training's time goes into saving its state. The full model's is 3.2 GB, so
+# that on a slow disk not every epoch is saved.
+SAVING = 0.1
+
 
 class Diverged(UserError):
     """The loss of a training is not finite or explodes."""
@@ -96,6 +100,7 @@ def train(
 
     batches = EpochBatches(len(data.clips), how.batch, first=first, last=how.epochs, seed=seed)
     stream = iter(train_batches(data, batches, workers))
+    saved, took = 0.0, 0.0  # when the state was saved last, and how long that took, in seconds
     for epoch in range(first, how.epochs):
         if stop is not None and stop(history):
             break
@@ -134,15 +139,19 @@ def train(
             if best is None or seen["war"] > best["war"]:
                 weights = {key: value.cpu().clone() for key, value in model.state_dict().items()}
                 best = {"war": seen["war"], "epoch": epoch + 1, "model": weights}
-        write_state(
-            state_path,
-            fingerprint=fingerprint,
-            epoch=epoch + 1,
-            model=model.state_dict(),
-            optimiser=optimiser.state_dict(),
-            history=history,
-            best=best,
-        )
+        now = time.perf_counter()
+        if now - saved >= took / SAVING or epoch + 1 == how.epochs:
+            write_state(
+                state_path,
+                fingerprint=fingerprint,
+                epoch=epoch + 1,
+                model=model.state_dict(),
+                optimiser=optimiser.state_dict(),
+                history=history,
+                best=best,
+            )
+            saved = time.perf_counter()
+            took = saved - now
         print(
             f"{name}: epoch {epoch + 1}/{how.epochs}  {seen['split']} loss {seen['loss']:.3f}  "
             f"UAR {seen['uar']:.1f}  WAR {seen['war']:.1f}  lr {lr:.1e}  "

@@ -27,7 +27,7 @@ rule text:
 
 
 rule train:
-    """Train one run; a killed one goes on from its last epoch."""
+    """Train one run; a killed one goes on from the epoch it saved last."""
     input:
         splits="results/{dataset}/splits/{fold}.parquet",
         store=shards("results/{dataset}/store/{shard}.arrow"),

@@ -6,7 +6,7 @@
 
 The fold's test clips are never read. The pruner compares with trials of earlier rounds only, so
 it does not matter which trials of a round run side by side or first. A killed trial goes on from
-its last whole epoch (`<out>.state.pt`). A training that diverges, or does not fit into the card,
+the epoch it saved last (`<out>.state.pt`). A training that diverges, or does not fit into the card,
 is a failed trial: it is recorded with the reason, and the study goes on. What a run of a variant
 below `--runs` has trained already (its checkpoint rule is `val`, too) is not trained again.
 """
