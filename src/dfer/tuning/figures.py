@@ -18,8 +18,11 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import optuna
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from optuna.importance import PedAnovaImportanceEvaluator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.importance import FanovaImportanceEvaluator
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -42,7 +45,7 @@ def importances(study: optuna.Study) -> Figure:
         return sentence("Too few trials are complete, or all score the same.")
     draw.plot_param_importances(
         study,
-        evaluator=PedAnovaImportanceEvaluator(),
+        evaluator=FanovaImportanceEvaluator(seed=0),  # Optuna's default, made repeatable
         target=score(study),
         target_name=names(study)[0],
     )
@@ -54,6 +57,9 @@ def slices(study: optuna.Study) -> Figure:
     draw.plot_slice(study, target=score(study), target_name=names(study)[0])
     figure = plt.gcf()
     figure.set_size_inches(3.2 * len(distributions(study)), 3.2)
+    for axes in figure.axes:
+        if axes.get_xscale() == "log":
+            few_ticks(axes.xaxis)
     return figure
 
 
@@ -65,6 +71,13 @@ def parallel(study: optuna.Study) -> Figure:
     (bar,) = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
     place = bar.get_position()  # upon the labels of the last parameter
     bar.set_position([place.x0 + 0.06, place.y0, place.width, place.height])
+    space = distributions(study)
+    lines = [axes for axes in figure.axes if axes is not bar][1:]  # the first one is the score's
+    for name, axes in zip(sorted(space), lines, strict=True):
+        if axes.get_yscale() == "log":
+            few_ticks(axes.yaxis)
+        elif isinstance(space[name], IntDistribution):
+            axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
@@ -120,9 +133,18 @@ def complete(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
 
 
-def distributions(study: optuna.Study) -> set[str]:
-    """The names of the space."""
-    return {name for trial in study.trials for name in trial.distributions}
+def distributions(study: optuna.Study) -> dict[str, BaseDistribution]:
+    """The space, by name."""
+    return {name: what for trial in study.trials for name, what in trial.distributions.items()}
+
+
+def few_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis as 3e-4, 0.001, 0.003, 0.01: as much as fits beside its like."""
+    axis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.set_major_formatter(
+        lambda x, _: f"{x:g}" if x >= 1e-3 else f"{x:.0e}".replace("e-0", "e-")
+    )
+    axis.set_minor_formatter(NullFormatter())
 
 
 def sentence(text: str) -> Figure:
