@@ -185,6 +185,24 @@ def test_no_process_is_left_when_an_iteration_is_given_up(clip):
     assert multiprocessing.active_children() == []
 
 
+@needs_decord
+def test_no_process_outlives_a_reader_that_is_killed(clip):
+    """Killed between two frames, while the decoder waits to send the next one."""
+    program = (
+        "import multiprocessing, os, signal, sys, time; from pathlib import Path\n"
+        "from dfer.clips.video import Frames\n"
+        "next(frames := iter(Frames(Path(sys.argv[1]), 'video')))\n"
+        "print(multiprocessing.active_children()[0].pid, flush=True); time.sleep(0.5)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", program, str(clip)]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    decoder, until = Path(f"/proc/{int(printed)}/stat"), time.monotonic() + 10
+    while decoder.exists() and ") Z " not in decoder.read_text():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 @pytest.fixture(params=["decord", "PyAV"])
 def either_decoder(request, monkeypatch):
     """Run a test with decord, and as if it were not installed."""

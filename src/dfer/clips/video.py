@@ -182,7 +182,7 @@ def decord_frames(path: Path) -> Iterator[np.ndarray]:
     import_module("decord")  # here, once, and not in each process
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_send_frames, args=(path, theirs), daemon=True)
+    process = context.Process(target=_send_frames, args=(path, theirs, ours), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -205,10 +205,15 @@ def decord_frames(path: Path) -> Iterator[np.ndarray]:
         ours.close()
 
 
-def _send_frames(path: Path, connection: Connection) -> None:
-    """Send the shape and the bytes of each frame, then None; or what went wrong, as text."""
+def _send_frames(path: Path, connection: Connection, receiver: Connection) -> None:
+    """Send the shape and the bytes of each frame, then None; or what went wrong, as text.
+
+    Ends, too, when nobody receives any more: the fork's own copy of the receiving end is closed,
+    or a process whose parent was killed would wait for ever.
+    """
     import decord
 
+    receiver.close()
     decord.logging.set_level(decord.logging.FATAL)
     try:
         # fault_tol: one frame that was replaced by its neighbour is too many.
@@ -219,6 +224,8 @@ def _send_frames(path: Path, connection: Connection) -> None:
                 connection.send(frame.shape)
                 connection.send_bytes(frame.reshape(-1))
         connection.send(None)
+    except BrokenPipeError:
+        return
     except Exception as error:  # decord has errors of several classes, all with the same meaning
         connection.send(str(error))
 
