@@ -89,4 +89,50 @@ def weights(tmp_path_factory):
     anchors_of_blazeface[:, :2] = np.random.default_rng(0).random((896, 2))
     np.save(folder / "anchors.npy", anchors_of_blazeface)
     paths = {key: str(folder / name) for key, (name, _) in files.items()}
+    paths["yunet"] = str(folder / "face_detection_yunet_2023mar.onnx")
+    of_frame = {"cls": (1, True), "obj": (1, True), "bbox": (4, False), "kps": (10, False)}
+    write_onnx(paths["yunet"], of_frame, anchors=1, batched=True)
+    paths["scrfd"] = str(folder / "scrfd_2.5g_bnkps.onnx")
+    of_anchor = {"score": (1, True), "bbox": (4, False), "kps": (10, False)}
+    write_onnx(paths["scrfd"], of_anchor, anchors=2, batched=False)
     return {"home": home, "anchors": str(folder / "anchors.npy"), **paths}
+
+
+def write_onnx(
+    path: str, outputs: dict[str, tuple[int, bool]], *, anchors: int, batched: bool
+) -> None:
+    """A network of one convolution an output and stride, with the outputs of YuNet or SCRFD.
+
+    Args:
+        outputs: name → (numbers a place, whether they are probabilities), of strides 8, 16, 32.
+        batched: whether outputs are (1, places, numbers), or (places, numbers).
+    """
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    rng, nodes, weights, made = np.random.default_rng(0), [], [], []
+    for name, (numbers, is_probability) in outputs.items():
+        for stride in (8, 16, 32):
+            own, size = f"{name}_{stride}", (anchors * numbers, 3, stride, stride)
+            kernel = rng.normal(0, 1e-3 / stride, size).astype(np.float32)
+            bias = np.full(size[0], 1.0, np.float32)  # sides of a positive size
+            shape = np.array([1, -1, numbers] if batched else [-1, numbers], np.int64)
+            weights += [
+                numpy_helper.from_array(values, f"{own}_{kind}")
+                for kind, values in (("w", kernel), ("b", bias), ("s", shape))
+            ]
+            steps = {"kernel_shape": [stride] * 2, "strides": [stride] * 2}
+            inputs = ["input", f"{own}_w", f"{own}_b"]
+            last = f"{own}_flat" if is_probability else own
+            nodes += [
+                helper.make_node("Conv", inputs, [f"{own}_conv"], **steps),
+                helper.make_node("Transpose", [f"{own}_conv"], [f"{own}_last"], perm=[0, 2, 3, 1]),
+                helper.make_node("Reshape", [f"{own}_last", f"{own}_s"], [last]),
+            ]
+            if is_probability:
+                nodes.append(helper.make_node("Sigmoid", [last], [own]))
+            dims = [1, None, numbers] if batched else [None, numbers]
+            made.append(helper.make_tensor_value_info(own, TensorProto.FLOAT, dims))
+    frame = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, None, None])
+    graph = helper.make_graph(nodes, "detector", [frame], made, weights)
+    opset = [helper.make_opsetid("", 13)]
+    save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)

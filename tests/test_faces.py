@@ -1,6 +1,7 @@
 """Landmarks, tracking and alignment, on a photograph that is moved in known ways."""
 
 import json
+import sys
 import warnings
 
 import cv2
@@ -330,7 +331,10 @@ def test_settings_have_defaults_and_name_their_backend():
         ({"backend": "dlib", "every": True}, "every is True"),
         ({"backend": "dlib", "min_face_share": 0}, "min_face_share is 0"),
         ({"backend": "dlib", "min_face_share": 30}, "min_face_share is 30"),
-        ({"backend": "face_alignment", "detector": "folder"}, "sfd, retinaface, blazeface"),
+        (
+            {"backend": "face_alignment", "detector": "folder"},
+            "sfd, retinaface, blazeface, yunet, scrfd",
+        ),
         ({"backend": "face_alignment", "device": "tpu"}, "device is 'tpu'"),
         ({"backend": "face_alignment", "weights": {"fan": "x"}}, "landmarks, detector"),
         ({"backend": "face_alignment", "weights": "x.pth"}, "weights is 'x.pth'"),
@@ -404,9 +408,10 @@ def test_weights_come_from_the_cache_where_no_path_is_given(weights, monkeypatch
     assert weights_file("landmarks", {}, url) == weights["landmarks"]
 
 
-@pytest.mark.parametrize("detector", ["retinaface", "blazeface"])
-def test_other_detectors_give_boxes_of_the_same_form(weights, detector):
-    from dfer.faces.face_alignment_68 import FaceAlignment68
+@pytest.mark.parametrize("detector", ["retinaface", "blazeface", "yunet", "scrfd"])
+def test_other_detectors_give_boxes_of_the_same_form(weights, detector, monkeypatch):
+    """From given paths, and from the cache as the package has it."""
+    from dfer.faces.face_alignment_68 import FaceAlignment68, detector_files
 
     paths = {"landmarks": weights["landmarks"], "detector": weights[detector]}
     if detector == "blazeface":
@@ -415,6 +420,33 @@ def test_other_detectors_give_boxes_of_the_same_form(weights, detector):
     assert boxes.shape[0] > 0 and boxes.shape[1] == 5
     assert (boxes[:, 2:4] > boxes[:, :2]).all()
     assert ((boxes[:, 4] > 0.4) & (boxes[:, 4] <= 1)).all()
+    monkeypatch.setenv("TORCH_HOME", str(weights["home"]))
+    assert detector_files(detector, {})["path_to_detector"] == weights[detector]
+
+
+@pytest.mark.parametrize("detector", ["yunet", "scrfd"])
+def test_detectors_in_onnx_see_what_the_package_s_own_do(weights, detector, tmp_path):
+    from face_alignment.detection import scrfd, yunet
+
+    from dfer.faces.face_alignment_68 import FaceAlignment68
+
+    paths = {"landmarks": weights["landmarks"], "detector": weights[detector]}
+    ours = FaceAlignment68(detector, paths, "cpu")
+    own = {"yunet": yunet, "scrfd": scrfd}[detector].FaceDetector("cpu", weights[detector])
+    part = PHOTO[:96, 100:228]
+    assert np.array_equal(ours.detect(part), np.array(own.detect_from_image(part)))
+    (tmp_path / "text.onnx").write_text("<html>404</html>")
+    with pytest.raises(UserError, match=r"text\.onnx does not hold the weights"):
+        FaceAlignment68(detector, paths | {"detector": str(tmp_path / "text.onnx")}, "cpu")
+
+
+def test_a_detector_whose_package_is_missing_says_what_to_install(weights, monkeypatch):
+    from dfer.faces.face_alignment_68 import FaceAlignment68
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    paths = {"landmarks": weights["landmarks"], "detector": weights["scrfd"]}
+    with pytest.raises(UserError, match="pip install onnxruntime"):
+        FaceAlignment68("scrfd", paths, "cpu")
 
 
 @pytest.mark.usefixtures("no_network")

@@ -4,12 +4,12 @@ The networks are the package's own, and so is all that happens before and after 
 how weights reach them: from given paths, else from torch's cache (`$TORCH_HOME/hub/checkpoints`),
 else downloaded into it; and never unpickled (`torch.load(weights_only=True)`).
 
-Its detectors sfd (the package's default), retinaface and blazeface are offered; blazeface looks
-only at the square in the middle of a frame. The others are not: they are no networks of torch
-(dlib, yunet, scrfd) or need frames as files (folder).
+All its neural detectors are offered: sfd (the package's default), retinaface, blazeface, which
+looks only at the square in the middle of a frame, and two in ONNX: yunet, which OpenCV runs on the
+CPU, and scrfd, which needs the package onnxruntime. The two others are not: dlib's is deprecated
+there (our own backend `dlib` has it), and "folder" reads boxes from files.
 """
 
-import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -30,13 +30,15 @@ _WEIGHTS = {
     "retinaface": "retinaface_mobilenet0.25",
     "blazeface": "blazeface_weights",
 }
+# Detector in ONNX, whose module has one address → the package's name for its file in the cache.
+_ONNX = {"yunet": "face_detection_yunet_2023mar.onnx", "scrfd": "scrfd_2.5g_bnkps.onnx"}
 
 
 class FaceAlignment68:
     """Detector and landmark network.
 
     Args:
-        detector: "sfd", "retinaface" or "blazeface".
+        detector: "sfd", "retinaface", "blazeface", "yunet" or "scrfd".
         weights: paths under "landmarks", "detector" and (blazeface only) "anchors"; those left out
             are taken from torch's cache or downloaded.
         device: "cpu", "cuda", or "auto": the GPU if there is one.
@@ -106,6 +108,9 @@ class _FaceAlignment(FaceAlignment):
 def detector_files(detector: str, weights: Mapping[str, str]) -> dict[str, str]:
     """The detector's weight files as arguments of the package's class."""
     module = import_module(f"face_alignment.detection.{detector}.{detector}_detector")
+    if detector in _ONNX:
+        name = _ONNX[detector]
+        return {"path_to_detector": weights_file("detector", weights, module.model_url, name)}
     url = module.models_urls[_WEIGHTS[detector]]
     files = {"path_to_detector": weights_file("detector", weights, url)}
     if detector == "blazeface":
@@ -114,8 +119,11 @@ def detector_files(detector: str, weights: Mapping[str, str]) -> dict[str, str]:
     return files
 
 
-def weights_file(key: str, weights: Mapping[str, str], url: str) -> str:
+def weights_file(key: str, weights: Mapping[str, str], url: str, name: str | None = None) -> str:
     """The path given in `weights[key]`, or that of the cached or downloaded file.
+
+    Args:
+        name: of the file in the cache; None: as in the address.
 
     Raises:
         UserError: the given file does not exist, or there is none and no network.
@@ -128,7 +136,7 @@ def weights_file(key: str, weights: Mapping[str, str], url: str) -> str:
             )
         return weights[key]
     try:
-        return load_file_from_url(url, progress=False)
+        return load_file_from_url(url, progress=False, file_name=name)
     except OSError as error:
         raise UserError(
             f"landmarks: the weights {url} are not in torch's cache and cannot be downloaded "
@@ -142,7 +150,11 @@ def _fits(*files: str) -> Iterator[None]:
     """Turn the errors of loading weights into one that names the files."""
     try:
         yield
-    except (RuntimeError, pickle.UnpicklingError, ValueError, KeyError, EOFError) as error:
+    except UserError:
+        raise
+    except ImportError as error:  # scrfd without onnxruntime
+        raise UserError(f"landmarks: {error}") from error
+    except Exception as error:  # of torch, pickle, zip, OpenCV, onnxruntime
         raise UserError(
             f"landmarks: {' and '.join(files)} does not hold the weights of this network "
             f"({type(error).__name__}). Name the right file in the landmark settings' `weights`; "

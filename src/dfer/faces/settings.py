@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from dfer.files import UserError
 
-DETECTORS = ("sfd", "retinaface", "blazeface")
+DETECTORS = ("sfd", "retinaface", "blazeface", "yunet", "scrfd")
 DEVICES = ("auto", "cpu", "cuda")
 
 
