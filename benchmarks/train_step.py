@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.flops import count
 from dfer.models.attention import CrossAttention, SelfAttention
-from dfer.models.clip import vision_config
+from dfer.models.backbone import vision_config
 from dfer.models.interfit import InterFIT
 from dfer.models.mlp import QuickGELU
 from dfer.models.recogniser import Recogniser
-from dfer.settings import ClipSettings, RunSettings
+from dfer.settings import BackboneSettings, RunSettings
+from dfer.tables.flops import count
 
 CLASSES = 7
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -107,7 +107,7 @@ def main(args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = DTYPES[args.precision]
-    clip = ClipSettings(model=args.model, weights=None)
+    clip = BackboneSettings(model=args.model, weights=None)
     settings = RunSettings.from_dict({"model": args.settings}).model
     vision = vision_config(args.model)
     ours = Recogniser(settings, vision, torch.randn(CLASSES, vision.embed_dim)).to(device)

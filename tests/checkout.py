@@ -39,7 +39,7 @@ CONFIG = {
         "full": {},
     },
     "seeds": [0],
-    "clip": {"model": "config/clip/tiny.json", "weights": None},
+    "backbone": {"model": "config/backbone/tiny.json", "weights": None},
     "model": {"blocks": 1},
     "train": {"epochs": 2, "batch": 8, "lr": 1e-3, "min_lr": 1e-5, "warmup_epochs": 1},
 }

@@ -10,7 +10,7 @@ import pytest
 from checkout import COMPLETE, Checkout, make_release
 
 from dfer.clips.store import ShardWriter
-from dfer.splits import SPLITS
+from dfer.prepare.splits import SPLITS
 
 CLASSES = ["happy", "sad", "neutral"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dfer.datasets.official import list_hash, load_facts
+from dfer.check.official import list_hash, load_facts
 
 Lists = dict[tuple[int, str], list[tuple[str, str]]]  # (fold, split) → (clip, label)
 

@@ -100,27 +100,28 @@ def test_the_static_closure_covers_what_is_really_imported(stage):
 def test_modules_follow_the_variant():
     baseline = RunSettings(model=ModelSettings(interfit=False, aggregation="mean", blocks=0))
     for settings, used in ((baseline, False), (RunSettings(), True)):
-        modules = provenance.modules("dfer.train", without=unused_modules(settings))
+        modules = provenance.modules("dfer.training.train", without=unused_modules(settings))
         for name in ("interfit", "msta", "biehpro"):
             assert (f"dfer.models.{name}" in modules) == used
         assert "dfer.models.vit" in modules
 
 
 def test_tables_start_without_torch():
-    program = "import sys, dfer.tables, dfer.summary, dfer.manifest, dfer.splits; " + (
-        "sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'cv2', 'decord')))"
+    program = (
+        "import sys, dfer.tables.table, dfer.tables.summary, dfer.prepare.manifest, dfer.prepare.splits; "
+        + ("sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'cv2', 'decord')))")
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_the_demos_clip_does_not_hang_on_the_papers_modules():
     """Else an edit of MSTA would pretrain anew, and so retrain every variant on the demo."""
-    used = provenance.modules("dfer.pretrain")
+    used = provenance.modules("dfer.demo.pretrain")
     for module in ("interfit", "msta", "biehpro", "recogniser"):
         assert f"dfer.models.{module}" not in used
-    assert not {"dfer.train", "dfer.evaluate", "dfer.text"} & set(used)
+    assert not {"dfer.training.train", "dfer.training.evaluate", "dfer.training.text"} & set(used)
 
 
 def test_the_demos_pictures_do_not_hang_on_how_they_are_shown():
-    assert "dfer.demo.contact_sheet" not in provenance.modules("dfer.render")
-    assert "dfer.render" not in provenance.modules("dfer.demo.contact_sheet")
+    assert "dfer.demo.contact_sheet" not in provenance.modules("dfer.demo.render")
+    assert "dfer.demo.render" not in provenance.modules("dfer.demo.contact_sheet")

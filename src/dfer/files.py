@@ -5,13 +5,11 @@ then `os.replace`), so neither a killed stage nor a power cut leaves half a Parq
 full disk is one clear error.
 """
 
-import argparse
 import errno
 import glob
 import os
 import platform
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,9 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-
-class UserError(Exception):
-    """Bad input that a user can mend. The message names the file or clip, and the remedy."""
+from dfer.errors import UserError
 
 
 @contextmanager
@@ -109,11 +105,3 @@ def write_text(text: str, path: Path | str) -> None:
     """Write UTF-8 text with Unix line ends."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def run(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
-    """Run a stage's command line: a `UserError` becomes one line on stderr and exit status 1."""
-    try:
-        main(parser.parse_args())
-    except UserError as error:
-        sys.exit(f"error: {error}")

@@ -1,7 +1,7 @@
 """Code as an input: which of our modules a stage runs, and what they mean.
 
-`stamps("dfer.train")` lists one `module@digest` string for every module of this project that
-`python -m dfer.train` can import. Rules carry that list as parameters, so Snakemake reruns a job
+`stamps("dfer.training.train")` lists one `module@digest` string for every module of this project that
+`python -m dfer.training.train` can import. Rules carry that list as parameters, so Snakemake reruns a job
 exactly when one of them changes and names it as the reason; a training's state file carries it so
 that a state of other code is refused. Comments, docstrings and formatting are not in the digest.
 

@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class ClipSettings:
+class BackboneSettings:
     """The CLIP that a run starts from."""
 
     model: str = "ViT-B-32-quickgelu"  # open_clip's name, or the path of a JSON configuration
     weights: str | None = "openai"  # open_clip's pretrained tag, or the path of a checkpoint
-    normalise: Literal["clip", "none"] = "clip"  # CLIP's mean and std, or values in 0…1 as they are
+    # `backbone`: the mean and std of the images it was trained on; `none`: values in 0…1 as they are
+    normalise: Literal["backbone", "none"] = "backbone"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class TrainSettings:
     warmup_epochs: int = 5
     weight_decay: float = 5e-4  # not on biases and 1-D parameters
     betas: tuple[float, float] = (0.9, 0.98)
-    clip_gradient: float | None = None  # largest gradient norm
+    max_gradient_norm: float | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on a GPU that has it
     # Which epoch's weights are evaluated. last: no choice is made. val: the best WAR on a tenth of
     # the train set that is held out. test: the best WAR on the test set itself, as most published
@@ -78,7 +79,7 @@ class TrainSettings:
 class RunSettings:
     """All that decides a run's numbers, but dataset, fold and seed."""
 
-    clip: ClipSettings = field(default_factory=ClipSettings)
+    backbone: BackboneSettings = field(default_factory=BackboneSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
 
@@ -101,7 +102,7 @@ class RunSettings:
         elif model.blocks:
             parts += [f"biehpro{model.blocks}" + "-text" * (model.prompts == "text")]
         digest = hashlib.sha256(self.to_json().encode()).hexdigest()[:8]
-        return "+".join(parts or ["clip"]) + "." + digest
+        return "+".join(parts or ["backbone"]) + "." + digest
 
 
 def unused_modules(settings: RunSettings) -> set[str]:

@@ -77,7 +77,10 @@ def trainings(tree):
                 (process / name).read_text(errors="replace").split("\0")
                 for name in ("cmdline", "environ")
             )
-            if (process / "cwd").readlink() == tree.folder and words[1:3] == ["-m", "dfer.train"]:
+            if (process / "cwd").readlink() == tree.folder and words[1:3] == [
+                "-m",
+                "dfer.training.train",
+            ]:
                 values = dict(item.split("=", 1) for item in environment if "=" in item)
                 checkpoint = tree.folder / words[words.index("--checkpoint") + 1]
                 job, card = values["SLURM_JOB_ID"], values["CUDA_VISIBLE_DEVICES"]

@@ -4,12 +4,14 @@ REQUIRED INPUTS: the releases of the configuration
 OUTPUTS: results/<dataset>/check_data.md (the page), check_data.parquet (its findings)
 """
 
+OFFICIAL = os.path.relpath(CHECKOUT / "src/dfer/check/official.json")
+
 
 rule check_dataset:
     """Compare one release with the official counts, lists and layout."""
     input:
-        release_of,
-        "src/dfer/datasets/official.json",
+        release,
+        official=OFFICIAL,
     output:
         page="results/{dataset}/check_data.md",
         findings="results/{dataset}/check_data.parquet",
@@ -18,13 +20,25 @@ rule check_dataset:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.check_data", unused=other_readers),
-        arguments=lambda w: check_arguments(w.dataset),
+        **code("dfer.check.release", unused=other_layouts),
+        layout=lambda w: STORED[w.dataset].layout,
+        root=lambda w: STORED[w.dataset].root,
+        source=lambda w: STORED[w.dataset].source,
     shell:
-        "python -m dfer.check_data {params.arguments} --out {output.page} |& tee {log}"
+        "python -m dfer.check.release"
+        " --layout {params.layout:q}"
+        " --root {params.root:q}"
+        " --source {params.source:q}"
+        " --out {output.page:q}"
+        " --out-findings {output.findings:q}"
+        " |& tee {log:q}"
 
 
 rule check_data:
     """The check of every dataset of the configuration."""
     input:
         expand("results/{dataset}/check_data.md", dataset=DATASETS),
+
+
+localrules:
+    check_data,

@@ -1,37 +1,54 @@
-"""Shared by all rules: the configuration, checked and resolved, and the digests of the code.
+"""Shared by all rules: the configuration as typed values, where runs lie, the digests of the code.
 
 REQUIRED: config (checked against workflow/schemas/config.schema.yaml)
-PROVIDES: DATASETS, VARIANTS, settings_of(), runs(), code()
+PROVIDES: EXPERIMENT, DATASETS, STORED, RUN, STUDY, settings(), runs(), store(), code() …
 """
 
 import gc
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 # A DAG is many small objects that live to the end: to look for garbage less often among them saves
 # a quarter of a dry run.
 gc.set_threshold(100_000, 50, 50)
 
+# This checkout, from wherever the workflow is included or used as a module.
+CHECKOUT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
+if not (CHECKOUT / "src/dfer").is_dir():
+    sys.exit(f"error: no src/dfer in {CHECKOUT}: the rules run its modules. Clone the repository.")
+
 # Jobs call `python -m dfer.<stage>`: let that be the Python that runs Snakemake, and this checkout.
-SOURCE = str(Path(workflow.basedir) / "src")
+SOURCE = str(CHECKOUT / "src")
 sys.path.insert(0, SOURCE)
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     PYTHONPATH=os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")])),
 )
 
+import yaml
+
 from dfer import provenance
-from dfer.card import cards
-from dfer.configuration import check_config, dataset_settings, study_datasets, study_of
-from dfer.files import UserError
-from dfer.settings import unused_modules
+from dfer.dag.configuration import check_config
+from dfer.dag.experiment import STILLS, Experiment
+from dfer.dag.gpu import gpus
+from dfer.datasets import layouts
+from dfer.demo.dataset import subject_name
+from dfer.errors import UserError
+from dfer.settings import RunSettings, unused_modules
+from dfer.tables import reported
+from dfer.tuning.study import overlay
 
 try:
-    check_config(config, Path(workflow.basedir) / "workflow/schemas/config.schema.yaml")
+    check_config(config, CHECKOUT / "workflow/schemas/config.schema.yaml")
+    EXPERIMENT = Experiment(config)
 except UserError as error:
     sys.exit(f"error: {error}")
+
+DATASETS = EXPERIMENT.datasets  # those that runs are trained on
+STORED = EXPERIMENT.stored  # the same, and the stills of the demo's CLIP
 
 
 wildcard_constraints:
@@ -43,10 +60,12 @@ wildcard_constraints:
     study=r"[\w-]+",
     round=r"\d+",
     place=r"\d+",
+    table=r"\d+",
 
 
-# A machine's cards are handed out one a job (dfer.card); a cluster's scheduler does that itself.
-GPUS = len(cards())
+# A machine's GPUs are handed out one a job (dfer.dag.gpu); a cluster's scheduler does that itself.
+GPUS = len(gpus())
+GPU, GPU_THREADS = (1, 4) if GPUS else (0, 1)  # what a job takes that computes on a GPU if it can
 workflow.global_resources.setdefault("gpu", max(1, GPUS))
 
 
@@ -54,48 +73,153 @@ resource_scopes:
     gpu="local",
 
 
-DATASETS = config["datasets"]
-if "pretrain" in config:
-    STORED = DATASETS | {"demo-stills": config["pretrain"]["dataset"]}
-else:
-    STORED = DATASETS
-VARIANTS = config["variants"]
-STUDIES = config.get("tuning", {})
+# ── The tables: what papers print, and the variants that stand in them ──────────────────────────
+
+REPORTED = os.path.relpath(CHECKOUT / "config/reported.csv")
+PRINTED = reported.read(REPORTED)
+TABLE_VARIANTS = EXPERIMENT.table_variants(reported.variants(PRINTED))
+TABLES = list(TABLE_VARIANTS)
 
 
-def settings_of(dataset, variant):
-    """The resolved settings of a variant on a dataset."""
-    return dataset_settings(config, dataset, variant)
+# ── Runs: a dataset, the settings of a variant, a fold, a seed ──────────────────────────────────
 
+RUN = "results/{dataset}/runs/{run}/fold{fold}-seed{seed}"
+RUN_LOG = RUN.replace("results/", "results/logs/", 1)
+STUDY = "results/{dataset}/tuning/{study}"
 
-def run_key(dataset, variant):
-    """The folder name of a variant's runs: of its settings, and of the study that completes them."""
-    settings, study = settings_of(dataset, variant), VARIANTS[variant].get("tuned")
-    if study is None:
-        return settings.key
-    return f"tuned-{study}.{provenance.digest([settings.to_json(), study])[:8]}"
-
-
+VARIANTS_OF_RUNS = {
+    (dataset, EXPERIMENT.run_key(dataset, variant)): variant
+    for dataset in DATASETS
+    for variant in EXPERIMENT.variants
+}
 SETTINGS = {
-    (d, run_key(d, variant)): settings_of(d, variant) for d in DATASETS for variant in VARIANTS
-}
-TUNED = {  # runs whose settings a study completes
-    (d, run_key(d, variant)): what["tuned"]
-    for d in DATASETS
-    for variant, what in VARIANTS.items()
-    if "tuned" in what
+    (dataset, key): EXPERIMENT.settings(dataset, variant)
+    for (dataset, key), variant in VARIANTS_OF_RUNS.items()
 }
 
 
-def runs(dataset, variant, pattern):
-    """`pattern` filled for every fold and seed of a variant on a dataset."""
+def runs(dataset, variant, file, seeds=EXPERIMENT.seeds):
+    """The path of `file` in the folder of every run of a variant on a dataset."""
     return expand(
-        pattern,
+        f"{RUN}/{file}",
         dataset=dataset,
-        run=run_key(dataset, variant),
-        fold=DATASETS[dataset]["folds"],
-        seed=config["seeds"],
+        run=EXPERIMENT.run_key(dataset, variant),
+        fold=DATASETS[dataset].folds,
+        seed=seeds,
     )
+
+
+def tables_runs(file):
+    """The path of `file` in the folder of every run of every table, on all datasets."""
+    names = {name for names in TABLE_VARIANTS.values() for name in names}
+    return sorted(
+        {path for dataset in DATASETS for name in names for path in runs(dataset, name, file)}
+    )
+
+
+def study_result(wildcards, wait=True):
+    """What the study of a tuned run has found; nothing for other runs.
+
+    Behind a checkpoint, and not by its date: a study that finds the same again retrains nothing.
+    """
+    variant = VARIANTS_OF_RUNS[wildcards.dataset, wildcards.run]
+    study = EXPERIMENT.variants[variant].tuned
+    if study is None:
+        return []
+    if wait:
+        checkpoints.best.get(dataset=wildcards.dataset, study=study)
+    return [ancient(f"results/{wildcards.dataset}/tuning/{study}/best.yaml")]
+
+
+def settings(wildcards):
+    """The settings of a run; of a tuned one as far as its study is finished."""
+    own = SETTINGS[wildcards.dataset, wildcards.run]
+    found = [Path(path) for path in study_result(wildcards, wait=False)]
+    if not found or not found[0].exists():
+        return own
+    best = yaml.safe_load(found[0].read_text(encoding="utf-8"))
+    return RunSettings.from_dict(overlay(asdict(own), best["settings"]))
+
+
+def unused_by_run(wildcards):
+    """Modules of the model that the run's variant does not use; a study may come to use any."""
+    if study_result(wildcards, wait=False):
+        return set()
+    return unused_modules(settings(wildcards))
+
+
+def store(wildcards):
+    """The shards of a dataset's clip store."""
+    numbers = range(STORED[wildcards.dataset].shards)
+    return [f"results/{wildcards.dataset}/store/{number}.arrow" for number in numbers]
+
+
+# ── Releases, rendered here or on disk ──────────────────────────────────────────────────────────
+
+RENDERED = {name: d.render for name, d in STORED.items() if d.render is not None}
+
+
+def rendered_files(dataset):
+    """The files of a release that these rules make."""
+    folder, how = f"results/{dataset.name}/release", dataset.render
+    people = [f"{how.kind}/{subject_name(how.kind, number)}" for number in range(how.people)]
+    return [f"{folder}/{path}" for path in ("labels.csv", *people)]
+
+
+def release(wildcards):
+    """What a manifest is read from: a release that is rendered here, or the label files of one."""
+    dataset = STORED[wildcards.dataset]
+    if dataset.render is not None:
+        return rendered_files(dataset)
+    return [str(path) for path in layouts.label_files(dataset.layout, Path(dataset.root))]
+
+
+def contact_sheets():
+    """What a person looks at to judge the demo."""
+    shown = [name for name, how in RENDERED.items() if how.kind == "clips"]
+    return [f"results/{name}/contact_sheet.png" for name in shown]
+
+
+# ── The CLIP that a run starts from ─────────────────────────────────────────────────────────────
+
+
+def backbone_key(backbone):
+    """The file name of the class texts of one CLIP."""
+    return provenance.digest({"model": backbone.model, "weights": backbone.weights})[:8]
+
+
+def backbone_files(backbone):
+    """The files of a CLIP that lie on this disk: its JSON configuration, its weights."""
+    paths = [backbone.model] * backbone.model.endswith(".json")
+    weights = backbone.weights or ""
+    return paths + [weights] * (weights.startswith("results/") or Path(weights).is_file())
+
+
+def text_features(dataset, backbone):
+    """The class words' features of a CLIP."""
+    return f"results/{dataset}/text.{backbone_key(backbone)}.safetensors"
+
+
+# ── Figures that compare two variants ───────────────────────────────────────────────────────────
+
+# What each figure compares: name in the figure → variant. Those of the paper have its numbers.
+COMPARED = {
+    "figure2": {"Text prompt": "text_prompt", "Text and visual prompts": "both_prompts"},
+    "figure4": {"Without text": "without_text", "With text": "full"},
+    **dict.fromkeys(
+        ("figure5", "confusion", "recall", "learning"),
+        {"Baseline": "baseline", "Full model": "full"},
+    ),
+}
+
+
+def compared_files(wildcards, figure, place, file):
+    """The path of `file` in each fold of the first or second variant of a figure."""
+    variant = list(COMPARED[figure].values())[place]
+    return runs(wildcards.dataset, variant, file, seeds=EXPERIMENT.seeds[:1])
+
+
+# ── Parameters ──────────────────────────────────────────────────────────────────────────────────
 
 
 def code(*stages, unused=None):
@@ -114,9 +238,38 @@ def code(*stages, unused=None):
 
         return stamp
 
-    return {module.replace(".", "_"): carry(module) for module in provenance.modules(*stages)}
+    try:
+        return {module.replace(".", "_"): carry(module) for module in provenance.modules(*stages)}
+    except UserError as error:  # an edited module that is no Python
+        sys.exit(f"error: {error}")
 
 
-def text_key(clip):
-    """The file name of the class texts of one CLIP."""
-    return provenance.digest({"model": clip.model, "weights": clip.weights})[:8]
+def as_json(values):
+    """A parameter that a stage reads as JSON."""
+    return json.dumps(values, ensure_ascii=False)
+
+
+def classes(wildcards):
+    """JSON: label → class word, of a dataset."""
+    return as_json(STORED[wildcards.dataset].classes)
+
+
+def synthetic(wildcards):
+    """The flag that says that a dataset is synthetic, where it is."""
+    return ["--synthetic"] if STORED[wildcards.dataset].synthetic else []
+
+
+def without_suffix(suffix):
+    """A parameter: the path of the first output without its ending."""
+    return lambda wildcards, output: str(output[0]).removesuffix(suffix)
+
+
+def landmark_settings(wildcards):
+    """JSON: how faces are found in a dataset; null where the release brings its own crops."""
+    dataset = STORED[wildcards.dataset]
+    return as_json(asdict(dataset.landmarks) if dataset.is_aligned_here else None)
+
+
+def other_layouts(wildcards):
+    """Modules of other layouts than this dataset's."""
+    return layouts.modules_of_others(STORED[wildcards.dataset].layout)

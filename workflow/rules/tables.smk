@@ -2,14 +2,41 @@
 
 REQUIRED INPUTS: predictions of the runs that a table's rows name; config/reported.csv
 OUTPUTS: results/table<n>.{parquet,tex,md}, results/flops.{parquet,txt},
-    results/summary/table<n>.parquet, results/archive.tar.gz
+    results/summary/table<n>.parquet, results/proof/
 """
+
+WITH_FLOPS = reported.with_flops(PRINTED)
+
+
+def predictions(wildcards):
+    """Predictions of every run that a table's rows name, those of several rows once."""
+    names = TABLE_VARIANTS[int(wildcards.table)]
+    found = (runs(d, name, "predictions.parquet") for d in DATASETS for name in names)
+    return sorted({path for paths in found for path in paths})
+
+
+def compared_with(wildcards):
+    """JSON: dataset → run of the table's first variant, with which its others are compared."""
+    first = TABLE_VARIANTS[int(wildcards.table)][:1]
+    return as_json({d: EXPERIMENT.run_key(d, name) for d in DATASETS for name in first})
+
+
+def run_keys(wildcards):
+    """JSON: dataset → variant → key of its settings, for the rows of a table."""
+    names = TABLE_VARIANTS[int(wildcards.table)]
+    return as_json({d: {name: EXPERIMENT.run_key(d, name) for name in names} for d in DATASETS})
+
+
+def tuned_rows(wildcards):
+    """JSON: tuned variant → the variant that its study tunes, for the rows of a table."""
+    rows = [EXPERIMENT.variants[name] for name in TABLE_VARIANTS[int(wildcards.table)]]
+    return as_json({row.name: EXPERIMENT.tuned_variant(row.tuned) for row in rows if row.tuned})
 
 
 rule summary:
     """Means, deviations and confidence intervals of all runs of a table."""
     input:
-        predictions_of,
+        predictions,
     output:
         "results/summary/table{table}.parquet",
     log:
@@ -17,15 +44,20 @@ rule summary:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.summary"),
+        **code("dfer.tables.summary"),
         against=compared_with,
     shell:
-        "python -m dfer.summary --predictions {input} --against {params.against:q}"
-        " --out {output} &> {log}"
+        "python -m dfer.tables.summary"
+        " --predictions {input:q}"
+        " --against {params.against:q}"
+        " --out {output:q}"
+        " &> {log:q}"
 
 
 rule flops:
-    """What the nine configurations of Tables 2–4 cost at ViT-B/32; no data, no weights."""
+    """What the configurations of Tables 2–4 cost at ViT-B/32; no data, no weights."""
+    input:
+        REPORTED,
     output:
         parquet="results/flops.parquet",
         text="results/flops.txt",
@@ -34,9 +66,13 @@ rule flops:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.flops"),
+        **code("dfer.tables.flops"),
     shell:
-        "python -m dfer.flops --out {output.parquet} --text {output.text} |& tee {log}"
+        "python -m dfer.tables.flops"
+        " --reported {input:q}"
+        " --out {output.parquet:q}"
+        " --out-text {output.text:q}"
+        " |& tee {log:q}"
 
 
 rule table:
@@ -44,7 +80,7 @@ rule table:
     input:
         reported=REPORTED,
         summary="results/summary/table{table}.parquet",
-        flops=flops_of,
+        flops=lambda w: "results/flops.parquet" if int(w.table) in WITH_FLOPS else [],
     output:
         multiext("results/table{table}", ".parquet", ".tex", ".md"),
     log:
@@ -52,38 +88,25 @@ rule table:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.tables"),
-        datasets=json.dumps(
-            {
-                n: {"title": d["title"], "synthetic": d.get("synthetic", False)}
-                for n, d in DATASETS.items()
-            }
+        **code("dfer.tables.table"),
+        datasets=as_json(
+            {d.name: {"title": d.title, "synthetic": d.synthetic} for d in DATASETS.values()}
         ),
-        runs=run_names,
+        runs=run_keys,
         tuned=tuned_rows,
-        flops=lambda w, input: f"--flops {input.flops}" if input.flops else "",
-        out=lambda w, output: output[0].removesuffix(".parquet"),
+        flops=lambda w, input: ["--flops", input.flops] if input.flops else [],
+        out_stem=without_suffix(".parquet"),
     shell:
-        "python -m dfer.tables --table {wildcards.table} --reported {input.reported}"
-        " --summary {input.summary} {params.flops} --datasets {params.datasets:q} --runs {params.runs:q}"
-        " --tuned {params.tuned:q} --out {params.out} &> {log}"
-
-
-rule archive:
-    """What the tables are made of, to keep or to publish; how to use it is said in dfer.archive."""
-    input:
-        archived,
-    output:
-        "results/archive.tar.gz",
-    log:
-        "results/logs/archive.log",
-    conda:
-        "../../environment.yml"
-    params:
-        **code("dfer.archive"),
-        config=json.dumps(config),
-    shell:
-        "python -m dfer.archive {input} --config {params.config:q} --out {output} &> {log}"
+        "python -m dfer.tables.table"
+        " --table {wildcards.table}"
+        " --reported {input.reported:q}"
+        " --summary {input.summary:q}"
+        " {params.flops:q}"
+        " --datasets {params.datasets:q}"
+        " --runs {params.runs:q}"
+        " --tuned {params.tuned:q}"
+        " --out-stem {params.out_stem:q}"
+        " &> {log:q}"
 
 
 rule proof:
@@ -98,15 +121,18 @@ rule proof:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.proof"),
+        **code("dfer.tables.proof"),
     shell:
-        "python -m dfer.proof {input} --pdf {output.pdf} --png {output.png} &> {log}"
+        "python -m dfer.tables.proof {input:q}"
+        " --out-pdf {output.pdf:q}"
+        " --out-png {output.png:q}"
+        " &> {log:q}"
 
 
 rule proof_all:
     """All tables as a paper sets them, in one PDF; needs pdflatex."""
     input:
-        expand("results/table{table}.tex", table=[1, 2, 3, 4, 5]),
+        expand("results/table{table}.tex", table=TABLES),
     output:
         "results/proof/tables.pdf",
     log:
@@ -114,6 +140,8 @@ rule proof_all:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.proof"),
+        **code("dfer.tables.proof"),
     shell:
-        "python -m dfer.proof {input} --pdf {output} &> {log}"
+        "python -m dfer.tables.proof {input:q}"
+        " --out-pdf {output:q}"
+        " &> {log:q}"

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from dfer.clips.video import ClipError, Frames
-from dfer.files import UserError, read_parquet, write_parquet
+from dfer.errors import UserError
+from dfer.files import read_parquet, write_parquet
 
 REJECTS_SCHEMA = pa.schema([(name, pa.string()) for name in ("clip", "path", "stage", "reason")])
 

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import simplejpeg
 
-from dfer.files import UserError, atomic
+from dfer.errors import UserError
+from dfer.files import atomic
 
 QUALITY = 95
 SUBSAMPLING = "444"

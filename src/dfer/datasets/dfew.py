@@ -23,7 +23,7 @@ from dfer.datasets.release import (
     number_id,
     read_lines,
 )
-from dfer.files import UserError
+from dfer.errors import UserError
 
 LABELS = {
     "1": "happy",

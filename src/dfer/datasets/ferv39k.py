@@ -12,7 +12,7 @@ import difflib
 from pathlib import Path
 
 from dfer.datasets.release import Entry, Folders, Release, Split, assemble, read_lines
-from dfer.files import UserError
+from dfer.errors import UserError
 
 LABELS = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from dfer.files import UserError
+from dfer.errors import UserError
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 CLIP_COLUMNS = ["clip", "path", "media", "label", "subject"]

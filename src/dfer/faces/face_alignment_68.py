@@ -22,7 +22,7 @@ from face_alignment.api import models_urls
 from face_alignment.models import FAN
 from face_alignment.utils import load_file_from_url
 
-from dfer.files import UserError
+from dfer.errors import UserError
 
 # Detector → key of its weights among the addresses in its module.
 _WEIGHTS = {

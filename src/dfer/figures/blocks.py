@@ -9,9 +9,10 @@ import argparse
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from dfer.errors import stage
 from dfer.figures import style
 from dfer.figures.style import Shown
-from dfer.files import read_parquet, run
+from dfer.files import read_parquet
 
 
 def points(summary: pd.DataFrame, runs: dict[str, str], metric: str) -> pd.DataFrame:
@@ -59,6 +60,8 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = style.parser(__doc__.splitlines()[0])
-    parser.add_argument("--summary", required=True, help="as dfer.summary writes it for Table 4")
+    parser.add_argument(
+        "--summary", required=True, help="as dfer.tables.summary writes it for Table 4"
+    )
     parser.add_argument("--name", required=True, help="the dataset's name in the summary")
-    run(main, parser)
+    stage(main, parser)

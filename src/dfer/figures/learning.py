@@ -10,9 +10,10 @@ import json
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from dfer.errors import stage
 from dfer.figures import style
 from dfer.figures.style import Shown
-from dfer.files import read_parquet, run
+from dfer.files import read_parquet
 
 DASHES = {"train": "-", "val": "--", "test": ":"}
 
@@ -64,4 +65,4 @@ def main(args: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = style.parser(__doc__.splitlines()[0])
     parser.add_argument("--histories", required=True, help="JSON: key of the settings → files")
-    run(main, parser)
+    stage(main, parser)

@@ -10,9 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from dfer.errors import stage
 from dfer.figures import style
 from dfer.figures.style import Shown
-from dfer.files import run
 
 
 def recalls(metrics: pd.DataFrame, key: str, classes: list[str]) -> np.ndarray:
@@ -55,4 +55,4 @@ def main(args: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = style.parser(__doc__.splitlines()[0])
     parser.add_argument("--metrics", nargs="+", required=True)
-    run(main, parser)
+    stage(main, parser)

@@ -91,7 +91,7 @@ def extent(table: pd.DataFrame) -> str:
 
 
 def choice(examples: pd.DataFrame) -> str:
-    """How the clips of `dfer.examples` were chosen, in words."""
+    """How the clips of `dfer.analysis.examples` were chosen, in words."""
     if (examples.why == "named").all():
         return "clips as the configuration names them"
     return "clips: of each class the first test clip on which the two disagree, else its first"

@@ -12,8 +12,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from dfer.files import UserError, atomic
-from dfer.models.clip import vision_config
+from dfer.errors import UserError
+from dfer.files import atomic
+from dfer.models.backbone import vision_config
 from dfer.models.recogniser import Recogniser
 from dfer.settings import RunSettings
 
@@ -66,7 +67,7 @@ def load_run(path: Path | str) -> TrainedRun:
         ) from None
     settings = RunSettings.from_dict(header["settings"])
     classes = header["classes"]
-    vision = vision_config(settings.clip.model)
+    vision = vision_config(settings.backbone.model)
     text = weights.get("text", torch.zeros(len(classes), vision.embed_dim))
     model = Recogniser(settings.model, vision, text)
     try:

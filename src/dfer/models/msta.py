@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.files import UserError
+from dfer.errors import UserError
 
 
 class MSTA(nn.Module):

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.files import UserError
-from dfer.models.clip import load_clip, vision_config
+from dfer.errors import UserError
+from dfer.models.backbone import load_backbone, vision_config
 from dfer.models.vit import ImageTower, VisionConfig
-from dfer.settings import ClipSettings, ModelSettings
+from dfer.settings import BackboneSettings, ModelSettings
 
 
 class Recogniser(nn.Module):
@@ -28,12 +28,12 @@ class Recogniser(nn.Module):
     Table 3) the logits are Linear(V), and no text enters.
 
     The parameters under `image.` come from CLIP; all others are new (`new_parameters`). The text
-    features K are a buffer: the text tower is frozen, so they are computed once (`dfer.text`).
+    features K are a buffer: the text tower is frozen, so they are computed once (`dfer.training.text`).
 
     Args:
         settings: the variant.
         vision: the CLIP's image tower.
-        text: K, (classes, D) float32, in class order, as `dfer.text` writes it.
+        text: K, (classes, D) float32, in class order, as `dfer.training.text` writes it.
 
     Raises:
         UserError: settings that contradict each other, or text features of another CLIP.
@@ -109,14 +109,16 @@ class Recogniser(nn.Module):
         return {n: p for n, p in self.named_parameters() if not n.startswith("image.")}
 
 
-def build(settings: ModelSettings, clip: ClipSettings, text: Tensor) -> Recogniser:
+def build(settings: ModelSettings, backbone: BackboneSettings, text: Tensor) -> Recogniser:
     """A recogniser with CLIP's weights in its image tower; new modules are drawn from torch's RNG.
 
     Raises:
-        UserError: see `load_clip` and `Recogniser`.
+        UserError: see `load_backbone` and `Recogniser`.
     """
-    recogniser = Recogniser(settings, vision_config(clip.model), text)
-    recogniser.image.load_state_dict(load_clip(clip.model, clip.weights).visual.state_dict())
+    recogniser = Recogniser(settings, vision_config(backbone.model), text)
+    recogniser.image.load_state_dict(
+        load_backbone(backbone.model, backbone.weights).visual.state_dict()
+    )
     return recogniser
 
 
@@ -131,5 +133,5 @@ def _check(settings: ModelSettings, vision: VisionConfig, text: Tensor) -> None:
         raise UserError(
             f"the text features have {text.shape[1]} dimensions and the image tower has "
             f"{vision.embed_dim}: they come from another CLIP. Make them anew with `python -m "
-            "dfer.text` and the same clip.model."
+            "dfer.training.text` and the same backbone.model."
         )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from dfer.files import UserError
+from dfer.errors import UserError
 from dfer.models.attention import SelfAttention
 from dfer.models.mlp import MLP
 

@@ -17,7 +17,8 @@ import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from dfer.files import UserError, atomic, run, write_parquet, write_text
+from dfer.errors import UserError, stage
+from dfer.files import atomic, write_parquet, write_text
 from dfer.tuning.replay import replay
 from dfer.tuning.study import Study, Trial, nested, read_trials
 
@@ -128,4 +129,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(main, parser())
+    stage(main, parser())

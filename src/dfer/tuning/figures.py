@@ -28,7 +28,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as draw
 
-from dfer.files import UserError, atomic, run
+from dfer.errors import UserError, stage
+from dfer.files import atomic
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -196,4 +197,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(main, parser())
+    stage(main, parser())

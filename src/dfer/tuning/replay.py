@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 
-from dfer.files import UserError
+from dfer.errors import UserError
 from dfer.tuning.study import Study, Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dfer.files import UserError, write_text
+from dfer.errors import UserError
+from dfer.files import write_text
 from dfer.settings import ModelSettings, RunSettings, TrainSettings
 
 SECTIONS = {"model": ModelSettings, "train": TrainSettings}
@@ -168,7 +169,7 @@ def nested(parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def overlay(settings: dict[str, Any], changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Settings (clip, model, train) with some keys of some sections changed."""
+    """Settings (backbone, model, train) with some keys of some sections changed."""
     return settings | {name: settings[name] | keys for name, keys in changes.items()}
 
 

@@ -10,7 +10,8 @@ variant as it stands, as far as its settings lie in the space: what is found is 
 import argparse
 import json
 
-from dfer.files import UserError, run, write_text
+from dfer.errors import UserError, stage
+from dfer.files import write_text
 from dfer.tuning.replay import contains, distributions, replay
 from dfer.tuning.study import Study, read_record, read_trials
 
@@ -57,4 +58,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(main, parser())
+    stage(main, parser())

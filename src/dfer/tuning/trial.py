@@ -19,20 +19,21 @@ from typing import Any
 
 import torch
 
-from dfer import flops
-from dfer.files import UserError, read_parquet, run
-from dfer.hardware import device_name, loader_workers, pick_device
+from dfer.errors import UserError, stage
+from dfer.files import read_parquet
 from dfer.provenance import digest, environment
 from dfer.settings import RunSettings
-from dfer.text import read_features
-from dfer.train import Diverged, identify, read_clips, train
+from dfer.tables import flops
+from dfer.training.device import device_name, loader_workers, pick_device
+from dfer.training.text import read_features
+from dfer.training.train import Diverged, identify, read_clips, train
 from dfer.tuning.replay import distributions, replay
 from dfer.tuning.study import Study, Trial, read_trials, write_trial
 from dfer.tuning.suggest import read_asked
 
 
 class Pruning:
-    """Whether a training should stop, as `dfer.train.train` asks before each epoch.
+    """Whether a training should stop, as `dfer.training.train.train` asks before each epoch.
 
     It is told the whole history each time, so that a resumed training is decided upon as an
     uninterrupted one.
@@ -121,7 +122,7 @@ def trained_already(
     """The history of the run in `folder`, if it is this very training on such a machine.
 
     Args:
-        identity: as of `dfer.train.identify`.
+        identity: as of `dfer.training.train.identify`.
         machine: packages, device and threads.
     """
     try:
@@ -148,7 +149,7 @@ def costs(study: Study, settings: RunSettings, classes: int) -> list[float]:
     """The true multiply–accumulates of one clip (G), where they are an objective."""
     if "macs" not in study.objectives:
         return []
-    return [flops.count(settings.model, settings.clip, classes).macs_true / 1e9]
+    return [flops.count(settings.model, settings.backbone, classes).macs_true / 1e9]
 
 
 def state_path(out: str) -> Path:
@@ -164,9 +165,13 @@ def parser() -> argparse.ArgumentParser:
     add("--asked", required=True, help="the round's parameters, as dfer.tuning.suggest writes them")
     add("--number", type=int, required=True, help="of the trial, from 0 through all rounds")
     add("--trials", nargs="*", default=[], help="finished trials of earlier rounds")
-    add("--splits", required=True, help="clips of each fold, as dfer.splits writes them")
+    add("--splits", required=True, help="clips of each fold, as dfer.prepare.splits writes them")
     add("--store", required=True, help="folder of the clip store's shards")
-    add("--text", required=True, help="features of the class words, as dfer.text writes them")
+    add(
+        "--text",
+        required=True,
+        help="features of the class words, as dfer.training.text writes them",
+    )
     add("--classes", nargs="+", required=True, help="labels, in the order of --text")
     add("--runs", default="", help="folder of the dataset's runs, which are not trained again")
     add("--threads", type=int, default=1)
@@ -187,4 +192,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(main, parser())
+    stage(main, parser())

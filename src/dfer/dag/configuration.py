@@ -1,0 +1,189 @@
+"""The configuration, checked in one go, before anything is made of it.
+
+The schema (workflow/schemas/config.schema.yaml) says which keys there are and what they hold; a
+misspelt key is answered with the nearest valid one. What a schema cannot say is checked here.
+"""
+
+import difflib
+import json
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from dfer.dag.experiment import Experiment
+from dfer.datasets import layouts
+from dfer.errors import UserError
+from dfer.faces import backends
+from dfer.settings import RunSettings
+from dfer.tuning.study import tunable
+
+
+def check_config(config: dict[str, Any], schema: Path) -> None:
+    """Check a whole configuration and list all that is wrong with it at once.
+
+    Raises:
+        UserError: one line a fault: where, what, and the nearest valid name.
+    """
+    rules = yaml.safe_load(schema.read_text(encoding="utf-8"))
+    validator = Draft202012Validator(rules)
+    faults = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
+    lines = [line for fault in faults for line in _explain(fault)]
+    if not lines:
+        lines = list(_unsound_datasets(config))
+    if not lines:
+        experiment = Experiment(config)
+        lines = list(_unsound_studies(config, experiment, rules))
+        lines = lines or list(_unsound_settings(experiment))
+    if lines:
+        raise UserError("the configuration does not hold:\n  " + "\n  ".join(lines))
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """ " — did you mean 'x'?", or the names there are."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"there is {', '.join(sorted(known))}"
+
+
+def _explain(fault: ValidationError) -> Iterable[str]:
+    """A schema's fault as lines that a person can act on."""
+    where = ".".join(map(str, fault.absolute_path)) or "top level"
+    if fault.validator == "additionalProperties":
+        known = fault.schema.get("properties", {})
+        for name in sorted(set(fault.instance) - set(known)):
+            yield f"{where}: no key {name!r}; {nearest(str(name), known)}"
+    elif fault.validator == "required":
+        missing = [name for name in fault.validator_value if name not in fault.instance]
+        yield f"{where}: the key {missing[0]!r} is missing"
+    elif fault.validator == "enum":
+        choices = [str(choice) for choice in fault.validator_value]
+        yield f"{where}: no choice {fault.instance!r}; {nearest(str(fault.instance), choices)}"
+    else:
+        yield f"{where}: {fault.message}"
+
+
+def _unsound_datasets(config: dict[str, Any]) -> Iterable[str]:
+    """What the schema allows of each key of a dataset but not of all together."""
+    datasets = [(f"datasets.{name}", values) for name, values in config["datasets"].items()]
+    if "pretrain" in config:
+        datasets.append(("pretrain.dataset", config["pretrain"]["dataset"]))
+    for where, values in datasets:
+        layout, source = values["layout"], values["source"]
+        if layout not in layouts.LAYOUTS:
+            yield f"{where}.layout: no layout {layout!r}; {nearest(layout, layouts.LAYOUTS)}"
+        elif source not in layouts.sources(layout):
+            has = ", ".join(layouts.sources(layout))
+            yield f"{where}.source: layout {layout} has no source {source!r}; it has {has}"
+        if ("root" in values) == ("render" in values):
+            yield f"{where}: give either `root` (a release on disk) or `render` (the demo)"
+        elif "render" in values and layout != "csv":
+            yield f"{where}.layout: what is rendered has the layout csv"
+        words = list(values["classes"].values())
+        for word in sorted({word for word in words if words.count(word) > 1}):
+            yield f"{where}.classes: two classes have the word {word!r}"
+        if "landmarks" in values:
+            try:
+                backends.read_settings(values["landmarks"])
+            except UserError as error:
+                yield f"{where}.landmarks: {str(error).removeprefix('landmark settings: ')}"
+        elif source == "video":
+            yield f"{where}: source: video needs `landmarks` (which backend aligns it)"
+
+
+def _unsound_settings(experiment: Experiment) -> Iterable[str]:
+    """Settings that the schema allows apart but that do not go together."""
+    for dataset in experiment.datasets:
+        for variant in experiment.variants:
+            settings = experiment.settings(dataset, variant)
+            where = f"variants.{variant} (on {dataset})"
+            yield from (f"{where}: {fault}" for fault in _contradictions(settings))
+
+
+def _contradictions(settings: RunSettings) -> Iterable[str]:
+    """What does not go together in one run's settings."""
+    if settings.model.head == "linear" and settings.model.blocks:
+        yield "head: linear has no text for BiEhPro; set blocks: 0"
+    if settings.train.warmup_epochs >= settings.train.epochs:
+        yield "warmup_epochs must be smaller than epochs"
+    if len(settings.model.kernels) != len(settings.model.strides):
+        yield "as many strides as kernels are needed"
+    if settings.train.min_lr > settings.train.lr:
+        yield "min_lr is above lr"
+
+
+def _unsound_studies(
+    config: dict[str, Any], experiment: Experiment, rules: dict[str, Any]
+) -> Iterable[str]:
+    """Studies that the schema allows but that cannot run, and variants of no study."""
+    studies = config.get("tuning", {})
+    for variant, what in config["variants"].items():
+        where, study = f"variants.{variant}.tuned", what.get("tuned")
+        if study is None:
+            continue
+        if study not in studies:
+            yield f"{where}: no study {study!r}; {nearest(study, studies)}"
+            continue
+        for dataset in config["datasets"]:
+            if dataset not in experiment.study_datasets(study):
+                yield f"{where}: tuning.{study}.datasets has no {dataset!r}; add it there"
+    for name in studies:
+        faults = list(_unknown_names(config, name)) or list(
+            _unsound_space(config, experiment, name, rules)
+        )
+        yield from (f"tuning.{name}{fault}" for fault in faults)
+
+
+def _unknown_names(config: dict[str, Any], name: str) -> Iterable[str]:
+    """Names in a study that nothing has: its variant, its datasets, the parameters of its space."""
+    what, variants, known = config["tuning"][name], config["variants"], tunable()
+    if what["variant"] not in variants:
+        yield f".variant: no variant {what['variant']!r}; {nearest(what['variant'], variants)}"
+    elif "tuned" in variants[what["variant"]]:
+        yield f".variant: {what['variant']!r} is itself tuned; name one that is not"
+    for dataset in what.get("datasets", []):
+        if dataset not in config["datasets"]:
+            yield f".datasets: no dataset {dataset!r}; {nearest(dataset, config['datasets'])}"
+    for parameter in what["space"]:
+        if parameter not in known:
+            yield f".space: no parameter {parameter!r}; {nearest(parameter, known)}"
+        elif known[parameter] is int and what["space"][parameter]["name"] == "FloatDistribution":
+            yield f".space.{parameter}: it is a whole number; take IntDistribution"
+
+
+def _unsound_space(
+    config: dict[str, Any], experiment: Experiment, name: str, rules: dict[str, Any]
+) -> Iterable[str]:
+    """Arguments that Optuna refuses, and values that a setting cannot have."""
+    from dfer.tuning.replay import optuna_faults  # Optuna only where something is tuned
+
+    what = config["tuning"][name]
+    for dataset in experiment.study_datasets(name):
+        study = experiment.study(dataset, name)
+        if faults := list(optuna_faults(study)):
+            yield from faults
+            return
+        if study.fold not in config["datasets"][dataset]["folds"]:
+            yield f".fold: {dataset} has no fold {study.fold}"
+        ends = {parameter: _ends(space) for parameter, space in what["space"].items()}
+        wrong = []
+        for parameter, values in ends.items():
+            section, _, key = parameter.partition(".")
+            rule = {"$defs": rules["$defs"], **rules["$defs"][section]["properties"][key]}
+            faults = Draft202012Validator(rule).iter_errors
+            wrong += [f".space.{parameter}: {f.message}" for v in values for f in faults(v)]
+        yield from wrong
+        if not wrong:
+            corners = [{p: values[end] for p, values in ends.items()} for end in (0, -1)]
+            found = [
+                f" (on {dataset}): {fault}, at {json.dumps(corner)}"
+                for corner in corners
+                for fault in _contradictions(study.trial_settings(corner))
+            ]
+            yield from dict.fromkeys(found)
+
+
+def _ends(space: dict[str, Any]) -> list[Any]:
+    """The least and the largest value of a distribution, or all its choices."""
+    return space["choices"] if "choices" in space else [space["low"], space["high"]]

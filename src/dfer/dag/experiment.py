@@ -1,0 +1,224 @@
+"""What a configuration describes, as typed values: datasets, variants, studies, the demo's CLIP.
+
+The rules ask here, and nowhere else, what there is to do. A configuration is checked first
+(`dfer.dag.configuration`), so that nothing here can be missing or misspelt.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dfer import provenance
+from dfer.faces import backends
+from dfer.faces.settings import LandmarkSettings
+from dfer.settings import RunSettings
+from dfer.tuning.study import Study
+
+SECTIONS = ("backbone", "model", "train")  # of settings, at the top, of a dataset and of a variant
+MAIN_TABLES = (1, 2)  # of the paper: where a tuned variant stands, too
+STILLS = "demo-stills"  # the dataset that the demo's CLIP is pretrained on
+
+Overrides = Mapping[str, Mapping[str, Any]]  # section → key → value
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How a dataset of the demo is rendered (`dfer.demo.render`)."""
+
+    kind: Literal["clips", "stills"]
+    people: int = 20
+    folds: int = 5
+    frames: int = 16  # of a clip
+    stills: int = 16  # of a person and class
+    size: int = 256  # side of a frame, in pixels
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset of the configuration; the keys are explained in config/README.md."""
+
+    name: str
+    title: str
+    layout: str  # of the release, see `dfer.datasets.layouts`
+    root: str
+    source: Literal["video", "crops"]
+    shards: int
+    folds: tuple[int, ...]
+    classes: dict[str, str]  # label in the release → class word, in class order
+    synthetic: bool = False
+    landmarks: LandmarkSettings | None = None  # None only where the source is crops
+    allow_rejects: int = 0
+    example_clips: tuple[str, ...] = ()  # of Figures 2 and 4; none: chosen by a rule
+    render: Rendering | None = None  # None: the release is on disk
+
+    @classmethod
+    def read(cls, name: str, values: Mapping[str, Any]) -> "Dataset":
+        """A dataset from its part of a configuration."""
+        given = {key: value for key, value in values.items() if key not in (*SECTIONS, "figures")}
+        if "render" in values:
+            given["render"] = Rendering(**values["render"])
+            given["root"] = f"results/{name}/release"
+        if "landmarks" in values:
+            given["landmarks"] = backends.read_settings(values["landmarks"])
+        given["folds"] = tuple(values["folds"])
+        given["example_clips"] = tuple(values.get("figures", {}).get("clips", ()))
+        return cls(name=name, **given)
+
+    @property
+    def is_aligned_here(self) -> bool:
+        """Whether faces are found and aligned here, and not by those who made the release."""
+        return self.source == "video"
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How the demo's small CLIP is taught (`dfer.demo.pretrain`)."""
+
+    model: str  # path of an open_clip configuration
+    epochs: int
+    batch: int
+    lr: float
+    seed: int
+    dataset: Dataset  # the stills
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A variant: a name, what it changes, and the study that completes its settings, if any."""
+
+    name: str
+    changes: Overrides
+    tuned: str | None = None
+
+
+class Experiment:
+    """All that a configuration asks for.
+
+    Attributes:
+        datasets: those that runs are trained on, by name.
+        stored: the same, and the stills of the demo's CLIP.
+        variants: by name.
+        seeds: of the runs.
+        studies: names of the studies; see `study`.
+        pretraining: of the demo's CLIP; None where another CLIP is used.
+        face_model: path of the demo's face model on this disk; None: it is downloaded.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        """Read a configuration that `check_config` has found sound."""
+        self._config = config
+        self.datasets = {
+            name: Dataset.read(name, values) for name, values in config["datasets"].items()
+        }
+        self.variants = {
+            name: Variant(name, _sections(values), values.get("tuned"))
+            for name, values in config["variants"].items()
+        }
+        self.seeds: list[int] = config["seeds"]
+        self.studies: list[str] = list(config.get("tuning", {}))
+        self.face_model: str | None = config.get("face_model")
+        self.pretraining = None
+        if "pretrain" in config:
+            values = dict(config["pretrain"])
+            stills = Dataset.read(STILLS, values.pop("dataset"))
+            self.pretraining = Pretraining(dataset=stills, **values)
+        self.stored = dict(self.datasets)
+        if self.pretraining is not None:
+            self.stored[STILLS] = self.pretraining.dataset
+
+    def settings(self, dataset: str, variant: str) -> RunSettings:
+        """Settings of a variant on a dataset.
+
+        Later ones win, key by key: the defaults, the configuration's, the dataset's, the variant's.
+        A tuned variant starts from the one that its study tunes; what the study finds comes last,
+        once it is known (`best.yaml`).
+        """
+        layers = [_sections(self._config), _sections(self._config["datasets"][dataset])]
+        if study := self.variants[variant].tuned:
+            layers.append(self.variants[self.tuned_variant(study)].changes)
+        layers.append(self.variants[variant].changes)
+        values: dict[str, Any] = {}
+        for layer in layers:
+            for section in SECTIONS:
+                values[section] = _merge(values.get(section, {}), layer.get(section, {}))
+        return RunSettings.from_dict(values)
+
+    def run_key(self, dataset: str, variant: str) -> str:
+        """The folder name of a variant's runs: of its settings, and of the study it waits for."""
+        settings, study = self.settings(dataset, variant), self.variants[variant].tuned
+        if study is None:
+            return settings.key
+        return f"tuned-{study}.{provenance.digest([settings.to_json(), study])[:8]}"
+
+    def table_variants(self, printed: Mapping[int, list[str]]) -> dict[int, list[str]]:
+        """Table → the variants of this configuration that stand in it.
+
+        A tuned variant has no row in the paper: it stands in the main tables where its like does.
+
+        Args:
+            printed: table → variants of its rows, as config/reported.csv has them.
+        """
+        tables = {
+            table: [name for name in names if name in self.variants]
+            for table, names in printed.items()
+        }
+        rows = {name for names in tables.values() for name in names}
+        for variant in self.variants.values():
+            if variant.tuned and variant.name not in rows:
+                for table in MAIN_TABLES:
+                    if self.tuned_variant(variant.tuned) in tables[table]:
+                        tables[table].append(variant.name)
+        return tables
+
+    def study(self, dataset: str, name: str) -> Study:
+        """A study on a dataset."""
+        values = self._config["tuning"][name]
+        settings = dataclasses.asdict(self.settings(dataset, values["variant"]))
+        settings["train"] |= {"checkpoint": "val"}
+        if "epochs" in values:
+            settings["train"]["epochs"] = values["epochs"]
+        return Study(
+            name=name,
+            dataset=dataset,
+            fold=values.get("fold", self.datasets[dataset].folds[0]),
+            seed=values.get("seed", 0),
+            width=values["width"],
+            objectives=tuple(values.get("objectives", ["uar"])),
+            space=values["space"],
+            sampler=values.get("sampler", {"name": "TPESampler"}),
+            pruner=values.get("pruner", {"name": "NopPruner"}),
+            settings=json.loads(json.dumps(settings)),
+        )
+
+    def study_datasets(self, name: str) -> list[str]:
+        """The datasets that a study is run on: those that it names, or all."""
+        return self._config["tuning"][name].get("datasets", list(self.datasets))
+
+    def rounds(self, study: str) -> int:
+        """The number of rounds of a study."""
+        return self._config["tuning"][study]["rounds"]
+
+    def tuned_variant(self, study: str) -> str:
+        """The variant that a study tunes."""
+        return self._config["tuning"][study]["variant"]
+
+    def objectives(self, study: str) -> tuple[str, ...]:
+        """What a study optimises: uar, war or mean; then perhaps macs."""
+        return tuple(self._config["tuning"][study].get("objectives", ["uar"]))
+
+
+def _sections(values: Mapping[str, Any]) -> Overrides:
+    """The sections of settings in a part of a configuration."""
+    return {section: values[section] for section in SECTIONS if section in values}
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`below` with the values of `above`, nested sections key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        nested = isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+        merged[key] = _merge(below[key], value) if nested else value
+    return merged

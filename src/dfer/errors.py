@@ -1,0 +1,17 @@
+"""Errors that a user can mend, and how a stage's command line ends in one."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Bad input that a user can mend. The message names the file or clip, and the remedy."""
+
+
+def stage(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
+    """Run a stage's command line: a `UserError` becomes one line on stderr and exit status 1."""
+    try:
+        main(parser.parse_args())
+    except UserError as error:
+        sys.exit(f"error: {error}")

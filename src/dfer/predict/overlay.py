@@ -1,0 +1,103 @@
+"""A clip again, with what was seen in it: the face, the top class over time, the heat map."""
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from dfer.analysis.relevance import upsample
+from dfer.clips.video import Frames
+from dfer.faces.similarity import face_transform
+from dfer.faces.track import Face
+from dfer.predict.footage import Footage, Prediction
+from dfer.predict.pictures import FAINT, INK, PAPER, colour_of, font, heat_over
+
+FACE = 224  # pixels a side that a heat map is drawn with before it is laid on the face
+MOMENTS = 500  # of the line of time, at most
+
+
+def annotated(
+    footage: Footage, predictions: Sequence[Prediction], classes: Sequence[str], times: np.ndarray
+) -> Iterator[np.ndarray]:
+    """The frames of a clip, uint8 RGB (H, W, 3), drawn upon.
+
+    Each has the face's box in the colour of its window's top class, that class and its probability
+    at the top left, and the heat map on the face; below is a line of time in the classes' colours,
+    grey where there is no prediction. Where windows overlap, a frame shows the one whose middle is
+    nearest.
+
+    Args:
+        times: (frames + 1,) seconds, as `frame_times` gives them.
+
+    Raises:
+        ClipError: the clip cannot be read again.
+    """
+    owners = _owners(predictions, len(footage.faces))
+    moments = (np.arange(MOMENTS) + 0.5) / MOMENTS * times[-1]
+    shown = [owners[number] for number in np.searchsorted(times, moments, side="right") - 1]
+    colours = [FAINT if seen is None else colour_of(seen.label) for seen in shown]
+    for number, frame in enumerate(Frames(footage.clip.path, footage.clip.media)):
+        face, seen = footage.faces[number], owners[number]
+        text = "no prediction" if seen is None else seen.text(classes, 1)
+        if face.points is None:
+            text += " (no face)"
+        elif seen is not None:
+            frame = heat_over(frame, _heat(seen, face, number, frame.shape))
+        page = Image.fromarray(frame)
+        colour = FAINT if seen is None else colour_of(seen.label)
+        _draw(page, face.box, text, colour, colours, times[number] / times[-1])
+        yield np.asarray(page)
+
+
+def _owners(predictions: Sequence[Prediction], frames: int) -> list[Prediction | None]:
+    """The prediction that each frame shows."""
+    owners: list[Prediction | None] = [None] * frames
+    nearest = np.full(frames, np.inf)
+    for prediction in predictions:
+        start, stop = prediction.window.start, prediction.window.stop
+        for number in range(start, stop):
+            off = abs(2 * number + 1 - start - stop)
+            if off < nearest[number]:
+                nearest[number], owners[number] = off, prediction
+    return owners
+
+
+def _heat(prediction: Prediction, face: Face, number: int, shape: tuple[int, ...]) -> np.ndarray:
+    """The heat map where the face is in the frame: float32 (H, W), 0 … 1.
+
+    It is that of the frame which the model saw of this frame's segment.
+    """
+    window, count = prediction.window, len(prediction.chosen)
+    segment = (number - window.start) * count // (window.stop - window.start)
+    heat = upsample(torch.from_numpy(prediction.maps), FACE)[segment].numpy()
+    matrix = face_transform(face.points, FACE)  # frame → face, as WARP_INVERSE_MAP wants it
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(heat, matrix, shape[1::-1], flags=flags)
+
+
+def _draw(
+    page: Image.Image,
+    box: np.ndarray | None,
+    text: str,
+    colour: tuple[int, int, int],
+    colours: Sequence[tuple[int, int, int]],
+    now: float,
+) -> None:
+    """Draw box, text, and the line of time with a mark at `now` (0 … 1), to the page's scale."""
+    pen = ImageDraw.Draw(page)
+    width, height = page.size
+    unit = max(1, min(width, height) // 160)
+    if box is not None:
+        pen.rectangle([round(float(side)) for side in box], outline=colour, width=2 * unit)
+    letters, margin = font(max(10, 9 * unit)), 3 * unit
+    x0, y0, x1, y1 = pen.textbbox((margin, margin), text, letters)
+    pen.rectangle((x0 - margin, y0 - margin, x1 + margin, y1 + margin), INK)
+    pen.text((margin, margin), text, PAPER, letters)
+    top = height - 5 * unit
+    for number, seen in enumerate(colours):
+        left, right = (width * n / len(colours) for n in (number, number + 1))
+        pen.rectangle((left, top, right, height), seen)
+    mark = now * (width - 1)
+    pen.rectangle((mark - unit / 2, top - 2 * unit, mark + unit / 2, height), INK)

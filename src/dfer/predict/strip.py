@@ -1,0 +1,52 @@
+"""A picture of one window: the T frames that the model saw, where it looked, what it says."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from dfer.predict.pictures import INK, PAPER, colour_of, font, heat_over
+
+CELL = 160  # pixels of a face
+LINE = 22  # pixels of a line of text
+
+
+def strip(
+    faces: np.ndarray,
+    heat: np.ndarray,
+    captions: Sequence[str],
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    title: str,
+) -> Image.Image:
+    """Draw the frames, below them the same in grey under the heat map, then a bar a class.
+
+    Args:
+        faces: uint8 RGB (T, S, S, 3).
+        heat: float (T, S, S), 0 … 1.
+        captions: a short text for each frame.
+        probabilities: (classes,).
+        classes: labels, in the order of `probabilities`.
+        title: text above.
+    """
+    bars = 2 * LINE + 2 * CELL  # where they begin
+    page = Image.new("RGB", (CELL * len(faces), bars + LINE * len(classes) + LINE // 2), PAPER)
+    pen = ImageDraw.Draw(page)
+    pen.text((4, LINE // 2), title, INK, font(14), anchor="lm")
+    for column, (face, warmth, caption) in enumerate(zip(faces, heat, captions, strict=True)):
+        left = CELL * column
+        grey = np.repeat(face.mean(axis=-1, keepdims=True), 3, axis=-1)
+        for row, picture in enumerate((face, heat_over(grey, warmth))):
+            cell = cv2.resize(picture, (CELL, CELL), interpolation=cv2.INTER_AREA)
+            page.paste(Image.fromarray(cell), (left, LINE + CELL * row))
+        pen.text((left + CELL // 2, bars - LINE // 2), caption, INK, font(12), anchor="mm")
+    left = 12 + math.ceil(max(font(13).getlength(label) for label in classes))
+    full = page.width - left - 60  # a bar of probability 1
+    for label, (name, probability) in enumerate(zip(classes, probabilities, strict=True)):
+        top, end = bars + LINE * label, left + full * probability
+        pen.text((4, top + LINE // 2), name, INK, font(13), anchor="lm")
+        pen.rectangle((left, top + 4, end, top + LINE - 4), colour_of(label))
+        pen.text((end + 6, top + LINE // 2), f"{probability:.2f}", INK, font(13), anchor="lm")
+    return page

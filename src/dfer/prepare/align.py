@@ -1,0 +1,126 @@
+"""Stage align: the clips of a shard → 68 landmarks in every frame.
+
+    python -m dfer.prepare.align --clips shards/3.parquet --root data/mine \
+        --landmarks '{"backend": "dlib", "every": 8}' \
+        --out landmarks/3.parquet --rejects rejects/align/3.parquet
+
+Reads each clip once, frame by frame. A clip that cannot be decoded, or that shows a face in too
+few of its frames, is not in the output but in the table of rejects, with the reason.
+
+- landmarks: clip, frame, box x0 … y1 in pixels, detector's score (NaN when carried), points
+  (68 × (x, y) in pixels), found ("detected" | "carried" | "missing"); a missing frame has NaN as
+  its box and null as its points;
+- rejects: clip, path, stage, reason.
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from dfer.clips.shard import read_shard, work_through, write_rejects
+from dfer.clips.video import ClipError, Frames
+from dfer.errors import stage
+from dfer.faces.settings import LandmarkSettings, parse
+from dfer.faces.track import Backend, Face, track
+from dfer.files import write_parquet
+
+LANDMARKS_SCHEMA = pa.schema(
+    [
+        ("clip", pa.string()),
+        ("frame", pa.int32()),
+        *((side, pa.float32()) for side in ("x0", "y0", "x1", "y1")),
+        ("score", pa.float32()),
+        ("points", pa.list_(pa.float32())),
+        ("found", pa.string()),
+    ]
+)
+
+
+def open_backend(settings: LandmarkSettings) -> Backend:
+    """The landmark backend that the settings name.
+
+    Backends are imported where they are used, so that a stage's code digest can leave out the one
+    that is not, and that dlib's needs no torch.
+    """
+    if settings.backend == "dlib":
+        from dfer.faces.dlib_68 import Dlib68
+
+        return Dlib68()
+    if settings.backend == "face_alignment":
+        from dfer.faces.face_alignment_68 import FaceAlignment68
+
+        return FaceAlignment68(settings.detector, settings.weights, settings.device)
+    raise ValueError(f"no landmark backend {settings.backend!r}")
+
+
+def align_clip(frames: Frames, backend: Backend, settings: LandmarkSettings) -> list[Face]:
+    """Track the face of one clip.
+
+    Raises:
+        ClipError: the clip cannot be decoded, or too few of its frames show a face.
+    """
+    faces = track(frames, backend, settings.every)
+    found = sum(face.found != "missing" for face in faces)
+    if found == 0:
+        raise ClipError(f"no face found in any of the {len(faces)} frames.")
+    if found < settings.min_face_share * len(faces):
+        raise ClipError(
+            f"a face in only {found} of {len(faces)} frames, less than the share "
+            f"{settings.min_face_share:g} that min_face_share asks for."
+        )
+    return faces
+
+
+def to_rows(clip: str, faces: list[Face]) -> pd.DataFrame:
+    """One row a frame, in the columns of `LANDMARKS_SCHEMA`."""
+    nowhere = np.full(4, np.nan)
+    boxes = np.stack([nowhere if face.box is None else face.box for face in faces])
+    return pd.DataFrame(
+        {
+            "clip": clip,
+            "frame": np.arange(len(faces)),
+            **dict(zip(("x0", "y0", "x1", "y1"), boxes.T, strict=True)),
+            "score": [face.score for face in faces],
+            "points": [None if face.points is None else face.points.ravel() for face in faces],
+            "found": [face.found for face in faces],
+        }
+    )
+
+
+def main(args: argparse.Namespace) -> None:
+    """Align the clips of one shard, one after the other, in this process."""
+    cv2.setNumThreads(1)
+    settings = parse(args.landmarks)
+    clips = read_shard(args.clips, args.root)
+    backend = open_backend(settings)
+    tables = [pd.DataFrame(columns=LANDMARKS_SCHEMA.names)]
+
+    def work(clip: str, frames: Frames) -> str:
+        faces = align_clip(frames, backend, settings)
+        tables.append(to_rows(clip, faces))
+        missing = sum(face.found == "missing" for face in faces)
+        return f"{len(faces)} frames" + f", {missing} without a face" * (missing > 0)
+
+    rejects = work_through(clips, args.root, "align", work)
+    write_rejects(rejects, args.rejects)
+    write_parquet(pd.concat(tables), args.out, LANDMARKS_SCHEMA)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--clips", required=True, type=Path, help="the manifest's rows of the shard")
+    add("--root", required=True, type=Path, help="folder of the release")
+    add("--landmarks", required=True, help="JSON: settings of dfer.faces.settings")
+    add("--out", required=True, type=Path, help="output: landmarks")
+    add("--rejects", required=True, type=Path, help="output: table of rejected clips")
+    return parser
+
+
+if __name__ == "__main__":
+    stage(main, parser())

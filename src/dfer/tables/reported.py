@@ -1,0 +1,48 @@
+"""What papers print: config/reported.csv, one number a line, and the variant of ours that it is of.
+
+The file says which tables there are, which variants stand in each, and whether it prints FLOPs;
+the rules and the tables ask here.
+"""
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Cell(NamedTuple):
+    """A number of a paper's table, as printed."""
+
+    table: int
+    row: int  # from 1
+    method: str
+    variant: str  # ours of that row; empty if there is none
+    venue: str
+    backbone: str
+    dataset: str  # title; empty for FLOPs
+    metric: str  # UAR, WAR or FLOPs
+    value: str
+    note: str
+
+
+def read(path: Path | str) -> list[Cell]:
+    """All numbers, in the order of the file."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [
+            Cell(**line | {"table": int(line["table"]), "row": int(line["row"])})
+            for line in csv.DictReader(file)
+        ]
+
+
+def variants(cells: list[Cell]) -> dict[int, list[str]]:
+    """Table → its variants, each once, in the order of the rows."""
+    found: dict[int, dict[str, None]] = {}
+    for cell in cells:
+        own = found.setdefault(cell.table, {})
+        if cell.variant:
+            own[cell.variant] = None
+    return {table: list(names) for table, names in sorted(found.items())}
+
+
+def with_flops(cells: list[Cell]) -> set[int]:
+    """The tables that print FLOPs."""
+    return {cell.table for cell in cells if cell.metric == "FLOPs"}

@@ -1,0 +1,91 @@
+"""Class words → their text features, computed once: the text tower is frozen (Eq. 9).
+
+The bare word is the text ("we directly input the labeled text", Section 4.1), without a template.
+
+    python -m dfer.training.text --clip '{"model": "ViT-B-32-quickgelu", "weights": "openai"}' \\
+        --words happiness sadness neutral --out results/dfew/text.safetensors
+
+The file holds "features" (classes, D) float32, in the order of the words and not normalised.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dfer.errors import UserError, stage
+from dfer.files import atomic
+from dfer.models.backbone import load_backbone
+from dfer.settings import BackboneSettings
+
+
+def text_features(backbone: BackboneSettings, words: list[str]) -> Tensor:
+    """K of Eq. 9: the text tower's feature of each word, (words, D) float32, no gradient.
+
+    Raises:
+        UserError: a word that is empty, there twice, or longer than the tower's context; or see
+            `load_backbone`.
+    """
+    model = load_backbone(backbone.model, backbone.weights)
+    tokenise = SimpleTokenizer(context_length=model.context_length)
+    for word in words:
+        if not word.strip() or words.count(word) > 1:
+            raise UserError(f"class word {word!r}: empty, or there twice. Give each class its own.")
+        if len(tokenise.encode(word)) > model.context_length - 2:  # between start and end
+            raise UserError(
+                f"class word {word!r}: longer than the {model.context_length} tokens of "
+                f"{backbone.model}. Shorten it."
+            )
+    with torch.inference_mode():
+        return model.encode_text(tokenise(words)).float()
+
+
+def read_features(path: Path | str, classes: int) -> Tensor:
+    """The features that this stage wrote, (classes, D) float32.
+
+    Raises:
+        UserError: the file is missing, damaged, or of another number of classes.
+    """
+    try:
+        features = load_file(path)["features"]
+    except (FileNotFoundError, SafetensorError, KeyError) as error:
+        raise UserError(
+            f"{path}: no text features to read ({error}). Delete it and run again: `python -m "
+            "dfer.training.text` makes it anew."
+        ) from None
+    if len(features) != classes:
+        raise UserError(
+            f"{path}: features of {len(features)} class words, and the dataset has {classes} "
+            "classes. Make it anew with the words of this dataset."
+        )
+    return features
+
+
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clip", type=json.loads, required=True, help="BackboneSettings as JSON")
+    parser.add_argument("--words", nargs="+", required=True, help="class words in class order")
+    parser.add_argument("--out", type=Path, required=True, help="output: the features")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    """Compute the features and write them, with words and model in the header."""
+    torch.set_num_threads(1)  # the number of threads would be in the last bits
+    torch.manual_seed(0)  # random weights (`weights: null`) are the same ones at every run
+    clip = BackboneSettings(**args.clip)
+    features = text_features(clip, args.words)
+    header = {"words": args.words, "model": backbone.model, "weights": backbone.weights}
+    text = json.dumps(header, ensure_ascii=False)  # one entry: safetensors keeps no order of two
+    with atomic(args.out) as temporary:
+        save_file({"features": features.contiguous()}, temporary, {"text": text})
+
+
+if __name__ == "__main__":
+    stage(main, parser())

@@ -1,0 +1,320 @@
+"""One training: a fold, a seed and the settings of a variant → a checkpoint and its history.
+
+The optimisation of Section 4.1: AdamW, a linear warm-up and a cosine to `min_lr`, cross-entropy of
+Eq. 12. A killed training goes on from the epoch that it saved last (`state.pt` beside the
+checkpoint) and ends with the bytes of an uninterrupted one: every random draw has an address.
+
+    python -m dfer.training.train --dataset demo --splits splits.parquet --fold 1 --store store/
+        --text text.safetensors --settings '{"model": {"blocks": 2}}' --seed 0 --classes happy sad
+        --checkpoint run/checkpoint.safetensors --history run/history.parquet --record run/run.json
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, open_store, train_batches
+from dfer.clips.store import ClipStore
+from dfer.errors import UserError, stage
+from dfer.files import atomic, read_parquet, write_parquet, write_text
+from dfer.models.checkpoint import save_run
+from dfer.models.backbone import normaliser, vision_config
+from dfer.models.recogniser import Recogniser, build
+from dfer.provenance import digest, environment, file_digest, stamps
+from dfer.settings import RunSettings, TrainSettings, unused_modules
+from dfer.training.device import device_name, loader_workers, pick_device, precision
+from dfer.training.inference import predict
+from dfer.training.metrics import confusion, uar, war
+from dfer.training.schedule import learning_rate
+from dfer.training.text import read_features
+
+HISTORY = pa.schema(
+    [
+        ("epoch", pa.int32()),  # 1-based
+        ("split", pa.string()),  # train: as the batches saw it; val or test: after the epoch
+        ("loss", pa.float64()),
+        ("uar", pa.float64()),
+        ("war", pa.float64()),
+        ("lr", pa.float64()),  # of the epoch's last step
+        ("chosen", pa.bool_()),  # the checkpoint is of this epoch
+    ]
+)
+
+# At most this share of a training's time goes into saving its state. The full model's is 3.2 GB, so
+# that on a slow disk not every epoch is saved.
+SAVING = 0.1
+
+
+class Diverged(UserError):
+    """The loss of a training is not finite or explodes."""
+
+
+def train(
+    settings: RunSettings,
+    data: TrainClips,
+    monitor: EvaluationClips | None,
+    text: Tensor,
+    state_path: Path,
+    *,
+    fingerprint: str,
+    seed: int,
+    device: torch.device,
+    workers: int = 0,
+    name: str = "run",
+    stop: Callable[[list[dict[str, Any]]], bool] | None = None,
+) -> tuple[Recogniser, pd.DataFrame]:
+    """Train a `Recogniser` and return it at the chosen epoch, with the history of all epochs.
+
+    Args:
+        monitor: clips that are scored after each epoch; the epoch of the best WAR (the first of
+            equals) is chosen: the checkpoint rules `val` and `test`. None is the rule `last`.
+        text: features of the class words, (#class, D).
+        fingerprint: of code, settings and data; a state of another one is refused.
+        stop: asked before each epoch, with the history so far (rows as in `HISTORY`), whether to
+            end the training there.
+
+    Raises:
+        Diverged: the loss is not finite or explodes.
+    """
+    how = settings.train
+    torch.manual_seed(seed)  # the new modules' initial weights
+    model = build(settings.model, settings.backbone, text).to(device)
+    optimiser = torch.optim.AdamW(parameter_groups(model, how), betas=how.betas, fused=True)
+    normalise, dtype = normaliser(settings.backbone, device), precision(how, device)
+    first, history, best = 0, [], None
+    if state := read_state(state_path, fingerprint, name):
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        first, history, best = state["epoch"], state["history"], state["best"]
+
+    batches = EpochBatches(len(data.clips), how.batch, first=first, last=how.epochs, seed=seed)
+    stream = iter(train_batches(data, batches, workers))
+    saved, took = 0.0, 0.0  # when the state was saved last, and how long that took, in seconds
+    for epoch in range(first, how.epochs):
+        if stop is not None and stop(history):
+            break
+        began = time.perf_counter()
+        model.train()
+        counts, total = np.zeros((len(text), len(text)), np.int64), 0.0
+        for step in range(batches.steps):
+            frames, labels = next(stream)
+            lr = learning_rate(how, epoch * batches.steps + step, batches.steps)
+            for group in optimiser.param_groups:
+                group["lr"] = lr * group["lr_factor"]
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                logits = model(normalise(frames))
+            loss = F.cross_entropy(logits, labels.to(device))
+            value = loss.item()
+            if not math.isfinite(value) or value > 1e3:
+                raise Diverged(
+                    f"{name}: the loss is {value:.3g} in epoch {epoch + 1}, step {step + 1} of "
+                    f"{batches.steps}, at a learning rate of {lr:.3g}. Lower train.lr, or set "
+                    "train.max_gradient_norm (1.0, for example)."
+                )
+            optimiser.zero_grad()
+            loss.backward()
+            if how.max_gradient_norm is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), how.max_gradient_norm)
+            optimiser.step()
+            total += value * len(labels)
+            counts += confusion(labels.numpy(), logits.argmax(1).cpu().numpy(), len(text))
+
+        seen = {"epoch": epoch + 1, "split": "train", "loss": total / len(data.clips)}
+        seen |= {"uar": uar(counts), "war": war(counts), "lr": lr}
+        history.append(seen)
+        if monitor is not None:
+            seen = seen | {"split": how.checkpoint} | score(model, monitor, settings, workers)
+            history.append(seen)
+            if best is None or seen["war"] > best["war"]:
+                weights = {key: value.cpu().clone() for key, value in model.state_dict().items()}
+                best = {"war": seen["war"], "epoch": epoch + 1, "model": weights}
+        now = time.perf_counter()
+        if now - saved >= took / SAVING or epoch + 1 == how.epochs:
+            write_state(
+                state_path,
+                fingerprint=fingerprint,
+                epoch=epoch + 1,
+                model=model.state_dict(),
+                optimiser=optimiser.state_dict(),
+                history=history,
+                best=best,
+            )
+            saved = time.perf_counter()
+            took = saved - now
+        print(
+            f"{name}: epoch {epoch + 1}/{how.epochs}  {seen['split']} loss {seen['loss']:.3f}  "
+            f"UAR {seen['uar']:.1f}  WAR {seen['war']:.1f}  lr {lr:.1e}  "
+            f"({time.perf_counter() - began:.1f} s)",
+            flush=True,
+        )
+
+    if best is not None:
+        model.load_state_dict(best["model"])
+    table = pd.DataFrame(history)
+    table["chosen"] = table.epoch == (best["epoch"] if best else table.epoch.max())
+    return model, table
+
+
+def parameter_groups(model: Recogniser, how: TrainSettings) -> list[dict[str, Any]]:
+    """AdamW's groups: CLIP's tower and the new modules, each with and without weight decay.
+
+    Biases and other 1-D parameters do not decay. New modules learn at `lr` × `lr_factor`.
+    """
+    new = model.new_parameters()
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        groups.setdefault((name in new, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": how.lr,
+            "lr_factor": how.lr_factor if is_new else 1.0,
+            "weight_decay": how.weight_decay if decays else 0.0,
+        }
+        for (is_new, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def score(
+    model: Recogniser, data: EvaluationClips, settings: RunSettings, workers: int
+) -> dict[str, float]:
+    """Loss, UAR and WAR of the clips of `data`."""
+    logits = predict(model, data, settings, batch=settings.train.batch, workers=workers)
+    labels = torch.tensor(data.labels)
+    counts = confusion(labels.numpy(), logits.argmax(1).numpy(), logits.shape[1])
+    loss = F.cross_entropy(logits, labels).item()
+    return {"loss": loss, "uar": uar(counts), "war": war(counts)}
+
+
+def write_state(path: Path, **state: Any) -> None:
+    """Write all that `read_state` needs to go on, in one piece."""
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
+
+
+def read_state(path: Path, fingerprint: str, name: str) -> dict[str, Any] | None:
+    """The state at `path`; None, saying why, where it is not of this very training."""
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        same = state["fingerprint"] == fingerprint
+    except Exception as error:  # zip, pickle and torch each raise their own for a damaged file
+        print(f"{name}: {path} is damaged ({type(error).__name__}): training starts anew")
+        return None
+    if not same:
+        print(f"{name}: {path} is of other code, settings or data: training starts anew")
+        return None
+    print(f"{name}: goes on after epoch {state['epoch']}", flush=True)
+    return state
+
+
+def read_clips(
+    args: argparse.Namespace, settings: RunSettings
+) -> tuple[TrainClips, EvaluationClips | None]:
+    """The clips that a run trains on, and those that its checkpoint rule watches.
+
+    `args` as of `parser`: splits, store, classes, fold, seed.
+    """
+    rule, frames = settings.train.checkpoint, settings.model.frames
+    size = vision_config(settings.backbone.model).image_size
+    store = open_store(args.store)
+    splits = read_parquet(args.splits)
+    splits = splits[splits.fold == args.fold]
+    index = {label: i for i, label in enumerate(args.classes)}
+
+    def clips(rows: pd.Series) -> tuple[list[str], list[int]]:
+        return splits["clip"][rows].tolist(), splits.label[rows].map(index).tolist()
+
+    trained = (splits.split == "train") & ~(splits.held_out & (rule == "val"))
+    augment = settings.train.augment
+    data = TrainClips(
+        store, *clips(trained), frames=frames, size=size, augment=augment, seed=args.seed
+    )
+    watched = {"last": None, "val": splits.held_out, "test": splits.split == "test"}[rule]
+    if watched is None:
+        return data, None
+    return data, EvaluationClips(store, *clips(watched), frames=frames, size=size)
+
+
+def identify(args: argparse.Namespace, settings: RunSettings, store: ClipStore) -> dict[str, Any]:
+    """All that decides a run's numbers, but the machine. `args` as of `parser`."""
+    return {
+        "dataset": args.dataset,
+        "settings": asdict(settings),
+        "fold": args.fold,
+        "seed": args.seed,
+        "classes": args.classes,
+        "code": stamps("dfer.training.train", without=unused_modules(settings)),
+        "inputs": [file_digest(path) for path in (args.splits, args.text)]
+        + [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in store.paths],
+    }
+
+
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = top.add_argument
+    add("--dataset", required=True, help="its name, which the results carry")
+    add("--splits", required=True, help="clips of each fold, as dfer.prepare.splits writes them")
+    add("--fold", type=int, required=True)
+    add("--store", required=True, help="folder of the clip store's shards")
+    add(
+        "--text",
+        required=True,
+        help="features of the class words, as dfer.training.text writes them",
+    )
+    add("--classes", nargs="+", required=True, help="labels, in the order of --text")
+    add("--settings", required=True, help="RunSettings as JSON")
+    add("--seed", type=int, required=True)
+    add("--threads", type=int, default=1)
+    add("--checkpoint", required=True)
+    add("--history", required=True)
+    add("--record", required=True, help="settings, code, data and environment, as JSON")
+    return top
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train, then write checkpoint, history and record."""
+    device = pick_device(args.threads)
+    settings = RunSettings.from_dict(json.loads(args.settings))
+    data, monitor = read_clips(args, settings)
+    machine = environment(args.threads, device_name(device))
+    identity = identify(args, settings, data.store)
+    same_machine = {key: machine[key] for key in ("packages", "device", "threads")}
+    state_path = Path(args.checkpoint).with_name("state.pt")
+    model, history = train(
+        settings,
+        data,
+        monitor,
+        read_features(args.text, len(args.classes)),
+        state_path,
+        fingerprint=digest([identity, same_machine]),
+        seed=args.seed,
+        device=device,
+        workers=loader_workers(device, args.threads),
+        name=f"{args.dataset} {settings.key} fold {args.fold} seed {args.seed}",
+    )
+    record = identity | {"environment": machine, "epoch": int(history.epoch[history.chosen].max())}
+    record["precision"] = str(precision(settings.train, device)).removeprefix("torch.")
+    write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False), args.record)
+    write_parquet(history, args.history, HISTORY)
+    names = {"dataset": args.dataset, "classes": args.classes, "fold": args.fold, "seed": args.seed}
+    save_run(model, args.checkpoint, settings, **names)
+    state_path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    stage(main, parser())

@@ -1,0 +1,257 @@
+"""Training: the schedule, determinism, resuming, checkpoint rules, what is trained at all."""
+
+import itertools
+import json
+import math
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from conftest import CLASSES
+
+from dfer.errors import UserError
+from dfer.files import read_parquet, write_parquet
+from dfer.models.checkpoint import load_run
+from dfer.models.recogniser import build
+from dfer.prepare.splits import SPLITS
+from dfer.settings import RunSettings, TrainSettings
+from dfer.training import train as stage
+
+SETTINGS = {
+    "backbone": {"model": "config/backbone/tiny.json", "weights": None},
+    "model": {"frames": 8, "blocks": 1},
+    "train": {"epochs": 3, "batch": 6, "lr": 3e-3, "min_lr": 3e-5, "warmup_epochs": 1},
+}
+
+
+def settings(**train):
+    return RunSettings.from_dict(SETTINGS | {"train": SETTINGS["train"] | train})
+
+
+@pytest.fixture
+def folder(tiny_store, tmp_path):
+    """The inputs of the stage: splits, store, and class texts of the tiny CLIP."""
+    store, splits = tiny_store
+    shutil.copytree(store, tmp_path / "store")
+    write_parquet(splits, tmp_path / "splits.parquet", SPLITS)
+    from safetensors.torch import save_file
+
+    features = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
+    save_file({"features": features}, tmp_path / "text.safetensors")
+    return tmp_path
+
+
+def arguments(folder, out, run_settings, seed=0):
+    run = folder / out
+    return [
+        *("--dataset", "tiny", "--splits", folder / "splits.parquet", "--fold", 1),
+        *("--store", folder / "store", "--text", folder / "text.safetensors"),
+        *("--classes", *CLASSES, "--settings", run_settings.to_json(), "--seed", seed),
+        *("--checkpoint", run / "checkpoint.safetensors"),
+        *("--history", run / "history.parquet", "--record", run / "run.json"),
+    ]
+
+
+def train(folder, out, run_settings=None, **options):
+    words = map(str, arguments(folder, out, run_settings or settings(), **options))
+    stage.main(stage.parser().parse_args(words))
+    return folder / out
+
+
+def contents(run):
+    return {
+        name: (run / name).read_bytes() for name in ("checkpoint.safetensors", "history.parquet")
+    }
+
+
+def test_learning_rate_by_hand():
+    how = TrainSettings(epochs=10, lr=1.0, min_lr=0.1, warmup_epochs=2)
+    rates = [stage.learning_rate(how, step, 5) for step in range(50)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert max(rates) == rates[9] == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(0.1)
+    done = (29 - 10) / 39
+    assert rates[29] == pytest.approx(0.1 + 0.9 * (1 + math.cos(math.pi * done)) / 2)
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
+
+
+def test_only_matrices_decay_and_only_new_modules_are_scaled():
+    run = settings(lr_factor=10.0)
+    model = build(run.model, run.clip, torch.randn(3, 32))
+    names = {id(p): name for name, p in model.named_parameters()}
+    groups = stage.parameter_groups(model, run.train)
+    seen = [names[id(p)] for group in groups for p in group["params"]]
+    assert sorted(seen) == sorted(names.values())
+    for group in groups:
+        for parameter in group["params"]:
+            assert (group["weight_decay"] > 0) == (parameter.ndim > 1)
+            is_clip = names[id(parameter)].startswith("image.")
+            assert group["lr_factor"] == (1.0 if is_clip else 10.0)
+
+
+def test_same_seed_same_bytes_and_it_learns(folder):
+    run = settings(epochs=8)
+    first = train(folder, "a", run)
+    assert contents(first) == contents(train(folder, "b", run))
+    assert (
+        contents(first)["checkpoint.safetensors"]
+        != contents(train(folder, "c", run, seed=1))["checkpoint.safetensors"]
+    )
+    history = read_parquet(first / "history.parquet")
+    assert history.epoch.tolist() == list(range(1, 9))
+    assert history.loss.iloc[-1] < history.loss.iloc[0] / 2
+    assert history.chosen.tolist() == [False] * 7 + [True]
+    assert not (first / "state.pt").exists()
+
+
+@pytest.mark.parametrize("rule", ["last", "test"])
+def test_interrupted_training_ends_with_the_same_bytes(folder, monkeypatch, rule):
+    run = settings(checkpoint=rule)
+    whole = contents(train(folder, "whole", run))
+    real, calls = stage.write_state, []
+
+    def write_and_die(path, **state):
+        real(path, **state)
+        calls.append(state["epoch"])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "write_state", write_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            train(folder, "cut", run)
+    assert (folder / "cut/state.pt").exists()
+    assert contents(train(folder, "cut", run)) == whole
+
+
+def test_a_slow_disk_costs_a_tenth_and_what_it_missed_is_trained_again(folder, monkeypatch):
+    """The clock is ours: an epoch takes 12 s on it, saving a state 25 s."""
+    run, clock, saved = settings(epochs=30), [0.0], []
+    whole = contents(train(folder, "whole", run))
+    real_epoch, real_write = stage.confusion, stage.write_state
+
+    def confusion(*args):
+        clock[0] += 4.0  # three batches an epoch
+        return real_epoch(*args)
+
+    def write_slowly(path, **state):
+        clock[0] += 25.0
+        real_write(path, **state)
+        saved.append(state["epoch"])
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "confusion", confusion)
+        patch.setattr(stage, "write_state", write_slowly)
+        patch.setattr(stage.time, "perf_counter", lambda: clock[0])
+        with pytest.raises(KeyboardInterrupt):
+            train(folder, "cut", run)
+    assert saved == [1, 22]
+    assert contents(train(folder, "cut", run)) == whole
+
+
+def test_a_state_of_other_settings_or_a_damaged_one_is_refused(folder, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "save_run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(folder, "run", settings(lr=1e-3))
+    other = train(folder, "other")
+    assert contents(train(folder, "run")) == contents(other)
+    assert "other code, settings or data" in capsys.readouterr().out
+    (folder / "cut").mkdir()
+    (folder / "cut/state.pt").write_bytes(b"PK\x03\x04 not a state")
+    assert contents(train(folder, "cut")) == contents(other)
+    assert "is damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("changed", ["code", "splits", "store", "text", "packages"])
+def test_a_state_of_other_code_or_data_is_refused(folder, monkeypatch, capsys, changed):
+    """Killed after its last epoch, so that only the state is left; then something is another."""
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "save_run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(folder, "run")
+    if changed == "code":
+        monkeypatch.setattr(stage, "stamps", lambda *_, **__: ["dfer.training.train@0123456789"])
+    elif changed == "splits":
+        splits = read_parquet(folder / "splits.parquet")
+        write_parquet(splits.iloc[1:], folder / "splits.parquet", SPLITS)
+    elif changed == "store":
+        (folder / "store/0.arrow").touch()
+    elif changed == "text":
+        from safetensors.torch import save_file
+
+        save_file({"features": torch.ones(3, 32)}, folder / "text.safetensors")
+    else:
+        real = stage.environment
+        packages = {"packages": {"torch": "0.1"}}
+        monkeypatch.setattr(stage, "environment", lambda *a: real(*a) | packages)
+    train(folder, "run")
+    said = capsys.readouterr().out
+    assert "other code, settings or data: training starts anew" in said
+    assert said.count("epoch 1/3") == 2
+
+
+def test_rule_last_never_reads_test_clips_and_val_never_its_tenth(folder, monkeypatch):
+    """The clips that training touches are those of its rule, counted where they are decoded."""
+    from dfer.clips.store import ClipStore
+
+    splits = read_parquet(folder / "splits.parquet").query("fold == 1")
+    test = set(splits["clip"][splits.split == "test"])
+    held_out = set(splits["clip"][splits.held_out])
+    touched: dict[str, set] = {}
+    real = ClipStore.frames
+    for rule in ("last", "val", "test"):
+        seen = touched[rule] = set()
+
+        def frames(self, clip, indices, min_size=None, seen=seen):
+            seen.add((clip, min_size == 32))  # a test clip is decoded at the size itself
+            return real(self, clip, indices, min_size)
+
+        monkeypatch.setattr(ClipStore, "frames", frames)
+        train(folder, rule, settings(checkpoint=rule))
+    assert not test & {clip for clip, _ in touched["last"] | touched["val"]}
+    assert {clip for clip, _ in touched["last"]} == set(splits["clip"][splits.split == "train"])
+    assert held_out == {clip for clip, monitored in touched["val"] if monitored}
+    assert not held_out & {clip for clip, monitored in touched["val"] if not monitored}
+    assert test == {clip for clip, monitored in touched["test"] if monitored}
+
+
+def test_the_checkpoint_of_rule_test_is_the_first_best_epoch(folder):
+    run = train(folder, "run", settings(checkpoint="test", epochs=6))
+    history = read_parquet(run / "history.parquet").query("split == 'test'")
+    best = history.epoch[history.war.idxmax()]
+    assert history.epoch[history.chosen].tolist() == [best]
+    assert json.loads((run / "run.json").read_text())["epoch"] == best
+
+
+def test_class_texts_are_never_trained(folder):
+    from safetensors.torch import load_file
+
+    run = train(folder, "run")
+    trained = load_run(run / "checkpoint.safetensors").model
+    assert torch.equal(trained.text, load_file(folder / "text.safetensors")["features"])
+
+
+def test_exploding_loss_stops_with_one_message(folder):
+    with pytest.raises(UserError, match=r"the loss is .* in epoch .* Lower train\.lr"):
+        train(folder, "run", settings(lr=1e18, min_lr=0.0))
+
+
+def test_by_hand_on_the_command_line_prints_progress(folder):
+    words = [str(word) for word in arguments(folder, "run", settings(epochs=2))]
+    done = subprocess.run(
+        [sys.executable, "-m", "dfer.training.train", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "epoch 1/2" in done.stdout and "UAR" in done.stdout
+    record = json.loads((folder / "run/run.json").read_text())
+    assert record["environment"]["packages"]["torch"] == torch.__version__.partition("+")[0]
+    assert any(stamp.startswith("dfer.models.msta@") for stamp in record["code"])
+    assert isinstance(pd.read_parquet(folder / "run/history.parquet"), pd.DataFrame)

@@ -1,0 +1,464 @@
+"""An edit reruns exactly what depends on it: Snakemake's own decisions on a completed tree."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from checkout import COMPLETE, CONFIG, Checkout, make_release, ran
+from releases import clips_of, fill, random_lists, write_ferv39k_lists, write_jpeg
+
+ROOT = Path(__file__).parents[2]
+TABLES = ("results/table1.tex", "results/table2.tex")
+EVERYTHING = ("report_pages", "tune", "results/archive.tar.gz")
+COLLECT = {"report_pages", "tune"}  # targets without a command of their own
+
+# What an edit of a module reruns by itself; all that follows is `AFTER`. A run's jobs have its
+# variant's name, so that `train full` is one thing and `train baseline` another.
+VARIANTS = {
+    "baseline": "backbone",
+    "full": "interfit+msta+biehpro1",
+    "without_text": "interfit+msta+linear",
+    "m3": "interfit+msta+biehpro3",
+    "text_prompt": "biehpro1-text",
+    "both_prompts": "biehpro1",
+}
+PROMPTS = {"text_prompt", "both_prompts"}  # of Fig. 2
+FEATURES = {"baseline", "full", *PROMPTS}  # of Figs. 2 and 5
+MAPS = {"without_text", "full"}  # of Fig. 4
+
+
+def runs(*rules, of=VARIANTS):
+    """The jobs of `rules` for each variant in `of`, as far as there are such jobs."""
+    has = {"features": FEATURES, "example_maps": MAPS, "embedding": {"baseline", "full"}}
+    return {f"{rule} {v}" for rule in rules for v in of if v in has.get(rule, VARIANTS)}
+
+
+USES_MODEL = ("train", "evaluate", "features", "example_maps")
+TRAIN, EVALUATE = runs("train"), runs("evaluate")
+MODEL = {*runs(*USES_MODEL), "trial", "flops"}
+CLIP = MODEL | {"text"}
+INTERFIT = {*runs(*USES_MODEL, of={"full", "without_text", "m3"}), "trial", "flops"}
+BIEHPRO = {*runs(*USES_MODEL, of=set(VARIANTS) - {"baseline", "without_text"}), "trial", "flops"}
+TRAINING = {*runs(*USES_MODEL), "trial"}
+SCORED = {*TRAIN, *EVALUATE, "trial"}
+READS_STORE = {*TRAINING, "examples figure2", "examples figure4"}
+COMPARISONS = {"confusion_matrices", "recall", "learning_curves", "blocks"}
+TABLE_JOBS = {  # all jobs of TABLES
+    *("manifest", "align", "extract", "rejects", "accept", "splits", "text"),
+    *runs("train", "evaluate", of={"baseline", "full"}),
+    *("flops", "summary", "table"),
+}
+FIGURES = {"figure2", "figure4", "figure5", *COMPARISONS}
+PAGES = {"table_page", "check_page", "rejects_page", "settings_page", "environment_page"}
+STUDY = {"suggest", "trial", "best"}
+READ = {"manifest", "check_dataset"}
+
+DIRECT = {
+    # from a release to the clip store
+    "dfer.datasets.release": READ,
+    "dfer.datasets.table": READ,
+    "dfer.check.findings": {"check_dataset"},
+    "dfer.check.media": {"check_dataset"},
+    "dfer.check.official": {"check_dataset"},
+    "dfer.prepare.manifest": READ,
+    "dfer.check.release": {"check_dataset"},
+    "dfer.prepare.align": {"align"},
+    "dfer.faces.dlib_68": {"align"},
+    "dfer.faces.settings": {"align"},
+    "dfer.faces.track": {"align"},
+    "dfer.clips.shard": {"align", "extract"},
+    "dfer.clips.video": {"align", "extract", "check_dataset"},
+    "dfer.prepare.extract": {"extract"},
+    "dfer.faces.similarity": {"extract"},
+    "dfer.clips.store": {"extract", "check_dataset", *READS_STORE},
+    "dfer.prepare.splits": {"rejects", "accept", "splits"},
+    # the model and its training
+    "dfer.training.text": {"text", *TRAIN, "trial"},
+    "dfer.models.attention": CLIP,
+    "dfer.models.biehpro": BIEHPRO,
+    "dfer.models.checkpoint": TRAINING,
+    "dfer.models.backbone": CLIP,
+    "dfer.models.interfit": INTERFIT,
+    "dfer.models.mlp": CLIP,
+    "dfer.models.msta": INTERFIT,
+    "dfer.models.recogniser": MODEL,
+    "dfer.models.vit": CLIP,
+    "dfer.clips.augment": TRAINING,
+    "dfer.clips.loader": TRAINING,
+    "dfer.clips.sampling": READS_STORE,
+    "dfer.training.device": TRAINING,
+    "dfer.training.inference": {*SCORED, *runs("example_maps")},
+    "dfer.training.metrics": SCORED,
+    "dfer.training.schedule": {*TRAIN, "trial"},
+    "dfer.training.train": {*TRAIN, "trial"},
+    "dfer.training.test_set": {*EVALUATE, *runs("features")},
+    "dfer.training.evaluate": EVALUATE,
+    # tables and figures
+    "dfer.tables.summary": {"summary"},
+    "dfer.tables.paired": {"summary"},
+    "dfer.tables.flops": {"flops"},
+    "dfer.tables.table": {"table"},
+    "dfer.analysis.features": runs("features"),
+    "dfer.analysis.tsne": runs("embedding"),
+    "dfer.analysis.examples": {"examples figure2", "examples figure4"},
+    "dfer.analysis.maps": runs("example_maps"),
+    "dfer.analysis.relevance": runs("example_maps"),
+    "dfer.figures.blocks": {"blocks"},
+    "dfer.figures.confusion": {"confusion_matrices"},
+    "dfer.figures.figure5": {"figure5"},
+    "dfer.figures.figure4": {"figure4"},
+    "dfer.figures.learning": {"learning_curves"},
+    "dfer.figures.recall": {"recall"},
+    "dfer.figures.figure2": {"figure2"},
+    "dfer.figures.style": FIGURES,
+    "dfer.report.page": PAGES,
+    "dfer.report.archive": {"archive"},
+    # tuning
+    "dfer.tuning.study": STUDY,
+    "dfer.tuning.replay": STUDY,
+    "dfer.tuning.suggest": {"suggest"},
+    "dfer.tuning.trial": {"trial"},
+    "dfer.tuning.best": {"best"},
+    "dfer.tuning.figures": {"tuning_figure"},
+    # what a run's identity is made of
+    "dfer.settings": {*CLIP, "suggest", "best"},
+    "dfer.provenance": {*TRAIN, "trial"},
+    # how jobs are started and told of, which no result depends on
+    "dfer.dag.gpu": set(),
+    "dfer.dag.configuration": set(),
+    "dfer.why": set(),
+    # of other datasets than this tree's (below)
+    "dfer.datasets.dfew": set(),
+    "dfer.datasets.ferv39k": set(),
+    "dfer.datasets.mafw": set(),
+    "dfer.faces.face_alignment_68": set(),
+    # of the demo (test_demo_run.py)
+    "dfer.demo.small_backbone": set(),
+    "dfer.demo.pretrain": set(),
+    "dfer.demo.render": set(),
+    # of no target of these: proofs, which need LaTeX, and predictions of one's own videos
+    "dfer.tables.proof": set(),
+    "dfer.predict": set(),
+    "dfer.predict.footage": set(),
+    "dfer.predict.overlay": set(),
+    "dfer.predict.pictures": set(),
+    "dfer.predict.strip": set(),
+}
+DIRECT["dfer.files"] = {job for jobs in DIRECT.values() for job in jobs}
+
+AFTER = {
+    # Which lists change is known when the release has been read, so a dry run names them all.
+    "manifest": {"align", "extract", "splits"},
+    "check_dataset": {"check_page"},
+    "align": {"extract", "rejects"},
+    "extract": {"rejects", *READS_STORE},
+    "rejects": {"accept", "splits", "rejects_page", "archive"},
+    "accept": {"splits"},
+    "splits": {*TRAIN, *EVALUATE, *runs("features"), "trial"},
+    "text": {*TRAIN, "trial"},
+    "summary": {"table", "blocks"},
+    "flops": {"table"},
+    "table": {"table_page"},
+    "examples figure2": {"figure2"},
+    "examples figure4": {*runs("example_maps"), "figure4"},
+    "suggest": {"trial"},
+    "trial": {"suggest", "best"},
+    "best": {"tuning_figure"},
+    **{
+        f"train {v}": runs("evaluate", "features", "example_maps", of={v})
+        | {"environment_page", "archive"}
+        | ({"learning_curves"} if v in ("baseline", "full") else set())
+        for v in VARIANTS
+    },
+    "evaluate m3": {"summary", "archive"},
+    **{f"evaluate {v}": {"summary", "archive", "examples figure2"} for v in PROMPTS},
+    "evaluate without_text": {"summary", "archive", "examples figure4"},
+    "evaluate full": {"summary", "archive", "examples figure4", "confusion_matrices", "recall"},
+    "evaluate baseline": {"summary", "archive", "confusion_matrices", "recall"},
+    **{f"features {v}": {"figure2"} for v in PROMPTS},
+    **{f"features {v}": {f"embedding {v}"} for v in ("baseline", "full")},
+    **{f"embedding {v}": {"figure5"} for v in ("baseline", "full")},
+    **{f"example_maps {v}": {"figure4"} for v in MAPS},
+}
+
+
+def names(jobs):
+    """Kinds of jobs, the runs' settings replaced by their variant's name."""
+    variant = {key: name for name, key in VARIANTS.items()}
+    kinds = set()
+    for job in jobs:
+        rule, *values = job.split()
+        if rule in (*USES_MODEL, "embedding"):
+            rule += f" {variant[values[1].partition('.')[0]]}"
+        elif rule == "examples":
+            rule += f" {values[1]}"
+        if rule not in COLLECT:
+            kinds.add(rule)
+    return kinds
+
+
+def closure(direct):
+    """`direct` and all that follows from it."""
+    reached, todo = set(), list(direct)
+    while todo:
+        job = todo.pop()
+        if job not in reached:
+            reached.add(job)
+            todo += AFTER.get(job, ())
+    return reached
+
+
+@pytest.fixture(scope="module")
+def tree(complete):
+    """The completed checkout; nothing that these tests change in it stays."""
+    assert complete.jobs(*EVERYTHING) == {}
+    return complete
+
+
+@pytest.fixture
+def edit(tree):
+    """Change a file of the tree; it is put back afterwards."""
+    with tree.editing() as change:
+        yield change
+
+
+def modules():
+    files = sorted((ROOT / "src/dfer").rglob("*.py"))
+    names = [".".join(file.relative_to(ROOT / "src").with_suffix("").parts) for file in files]
+    return [n for n in names if not n.endswith("__init__") and not n.startswith("dfer.demo.")]
+
+
+def test_the_table_of_edits_has_every_module():
+    assert set(modules()) == set(DIRECT)
+
+
+def edited(text):
+    """A change of meaning."""
+    return text + "\nEDITED = True\n"
+
+
+@pytest.mark.parametrize("module", DIRECT)
+def test_a_module_reruns_exactly_what_depends_on_it(tree, edit, module):
+    edit(f"src/{module.replace('.', '/')}.py", edited)
+    jobs = tree.jobs(*EVERYTHING)
+    assert names(jobs) == closure(DIRECT[module])
+    for job, reason in jobs.items():
+        if names([job]) & DIRECT[module] and "Params have changed" in reason:
+            assert f"now: '{module}@" in reason
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda text: text + "\n# a comment\n",
+        lambda text: text.replace('"""', '"""Of note: ', 1),
+        lambda text: text.replace("\n\n\n", "\n\n\n\n\n"),
+        lambda text: text,
+    ],
+    ids=["comment", "docstring", "format", "touch"],
+)
+@pytest.mark.parametrize("module", ["models/msta", "train", "tables", "clips/store"])
+def test_no_change_of_meaning_reruns_nothing(tree, edit, module, function):
+    edit(f"src/dfer/{module}.py", function)
+    assert tree.jobs(*TABLES) == {}
+
+
+def test_other_versions_of_packages_rerun_nothing(tree, edit):
+    """A documented choice: each run records its versions, and redoing is the user's decision."""
+    edit("environment.yml", lambda text: text.replace("torch==", "torch==1"))
+    edit("pyproject.toml", lambda text: text.replace("torch==", "torch==1"))
+    assert tree.jobs(*TABLES) == {}
+
+
+def test_an_edit_that_is_undone_reruns_nothing(tree, edit):
+    edit("src/dfer/models/msta.py", edited)
+    assert tree.jobs(*TABLES)
+    edit("src/dfer/models/msta.py", lambda text: text.replace("\nEDITED = True\n", ""))
+    assert tree.jobs(*TABLES) == {}
+
+
+@pytest.fixture
+def configure(tree):
+    yield lambda **changes: tree.configure(COMPLETE | changes)
+    tree.configure(COMPLETE)
+
+
+def test_a_variants_learning_rate_retrains_that_variant(tree, configure):
+    full = {"full": {"train": {"lr": 2e-3}}}
+    configure(variants=COMPLETE["variants"] | full)
+    jobs = tree.jobs(*EVERYTHING)
+    assert names(jobs) == closure({"train full", "settings_page", *COMPARISONS})
+
+
+def test_a_further_seed_trains_only_that_seed(tree, configure):
+    configure(seeds=[0, 1])
+    jobs = tree.jobs(*TABLES)
+    trained = [job.split() for job in jobs if job.startswith("train")]
+    assert sorted(words[-1] for words in trained) == ["1"] * 4
+    assert names(jobs) == closure({"train baseline", "train full"}) & TABLE_JOBS
+
+
+def test_a_further_variant_trains_only_that_variant(tree, configure):
+    configure(variants=COMPLETE["variants"] | {"interfit_msta": {"model": {"blocks": 0}}})
+    jobs = tree.jobs(*TABLES)
+    trained = {job.split()[2] for job in jobs if job.startswith("train")}
+    assert len(trained) == 1 and trained.pop().startswith("interfit+msta.")
+
+
+def test_two_variants_of_equal_settings_are_one_run(tree, configure):
+    configure(variants=COMPLETE["variants"] | {"m1": {"model": {"blocks": 1}}})
+    jobs = tree.jobs(*TABLES, "results/table4.tex")
+    assert names(jobs) == {"table"}
+
+
+def test_a_title_changes_tables_only(tree, configure):
+    mine = COMPLETE["datasets"]["mine"] | {"title": "Mine, renamed"}
+    configure(datasets={"mine": mine})
+    assert names(tree.jobs(*TABLES)) == {"table"}
+
+
+def why(tree, *words):
+    """What `python -m dfer.why` prints."""
+    command = [sys.executable, "-m", "dfer.why", *words]
+    env = os.environ | {"PYTHONPATH": str(tree.folder / "src")}
+    done = subprocess.run(
+        command, cwd=tree.folder, env=env, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_why_names_the_file_the_jobs_and_what_follows(tree, edit):
+    assert why(tree, *TABLES) == "0 jobs would run.\n"
+    edit("src/dfer/models/msta.py", edited)
+    run = next(path.name for path in (tree.folder / "results/mine/runs").glob("*msta+biehpro1.*"))
+    told = why(tree, *TABLES)
+    because, follows = told.split("\n\n")[1:]
+    assert because.splitlines()[0] == "Because src/dfer/models/msta.py was edited:"
+    jobs = {line.strip() for line in because.splitlines()[1:]}
+    assert jobs == {"flops", f"train mine {run} 1 0", f"train mine {run} 2 0"}
+    assert follows == "And what follows from these: 2 × evaluate, 2 × summary, 2 × table.\n"
+
+
+def test_why_names_settings_and_missing_results(tree, configure):
+    configure(datasets={"mine": COMPLETE["datasets"]["mine"] | {"title": "Renamed"}})
+    (tree.folder / "results/summary/table2.parquet").rename(tree.folder / "moved")
+    try:
+        told = why(tree, "results/summary/table2.parquet", "results/table1.tex")
+    finally:
+        (tree.folder / "moved").rename(tree.folder / "results/summary/table2.parquet")
+    assert "Because its result is missing:\n    summary 2\n" in told
+    assert re.search(
+        r"Because the settings changed from .*Mine.* to .*Renamed.*:\n    table 1", told
+    )
+
+
+def test_tables_are_made_anew_from_an_archive_without_training(tree, tmp_path):
+    """In another clone that has neither data nor runs."""
+    tree.snakemake("results/archive.tar.gz")
+    other = Checkout(tmp_path)
+    archive = tree.folder / "results/archive.tar.gz"
+    shutil.unpack_archive(archive, other.folder, filter="data")
+    rules = ["--allowed-rules", "tables", "table", "summary", "flops"]
+    done = other.snakemake("tables", *rules, "--configfile", "config/archived.yaml")
+    assert set(ran(done)) == {"tables", "table", "summary", "flops"}
+    for ending in ("tex", "parquet", "md"):
+        name = f"results/table1.{ending}"
+        assert (other.folder / name).read_bytes() == (tree.folder / name).read_bytes()
+
+
+def test_a_further_fold_trains_only_that_fold(tree, configure):
+    mine = COMPLETE["datasets"]["mine"] | {"folds": [1, 2, 3]}
+    configure(datasets={"mine": mine})
+    jobs = tree.jobs(*TABLES)
+    folds = {job.split()[-2] for job in jobs if job.startswith(("train", "evaluate"))}
+    assert folds == {"3"}
+    assert names(jobs) == closure({"splits"}) & TABLE_JOBS
+
+
+def test_a_fold_that_the_release_lacks_is_named(tree, configure):
+    mine = COMPLETE["datasets"]["mine"] | {"folds": [1, 4]}
+    configure(datasets={"mine": mine})
+    done = tree.snakemake("-n", *TABLES, check=False)
+    assert done.returncode
+    assert "the release of mine has no fold 4; it has 1, 2, 3" in done.stdout + done.stderr
+
+
+def test_an_edited_reader_that_reads_the_same_aligns_nothing_anew(tree, tmp_path):
+    """Run for real: the shard lists come out the same, so no shard is aligned or extracted.
+
+    What follows those jobs is done: Snakemake keeps the reasons that it gave before a checkpoint.
+    """
+    mine = tree.copy(tmp_path)
+    with mine.editing() as edit:
+        edit("src/dfer/datasets/table.py", edited)
+        kinds = ran(mine.snakemake(*TABLES))
+    assert kinds["manifest"] == 1
+    assert kinds["align"] == kinds["extract"] == 0
+
+
+def test_a_further_clip_aligns_its_shard_only(tree, tmp_path):
+    """Run for real."""
+    mine = tree.copy(tmp_path)
+    shutil.copy(mine.folder / "release/videos/c00.mp4", mine.folder / "release/videos/new.mp4")
+    with (mine.folder / "release/labels.csv").open("a") as file:
+        file.write("new,videos/new.mp4,happy,1\n")
+    kinds = ran(mine.snakemake(*TABLES))
+    assert kinds["manifest"] == kinds["align"] == kinds["extract"] == 1
+    assert kinds["train"] == kinds["evaluate"] == 4
+    splits = pd.read_parquet(mine.folder / "results/mine/splits/1.parquet")
+    assert splits.set_index("clip").split["new"] == "test"
+
+
+# ── Several datasets ────────────────────────────────────────────────────────────────────────────
+
+SEVERAL = (
+    "results/mine/splits/1.parquet",
+    "results/crops/splits/1.parquet",
+    "results/neural/landmarks/0.parquet",
+)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory, weights):
+    """Videos aligned with dlib, videos aligned with face-alignment, and a release's own crops."""
+    tree = Checkout(tmp_path_factory.mktemp("several"))
+    make_release(tree.folder / "release", clips=9, frames=2)
+    lists = random_lists("ferv39k", share=2000)
+    write_ferv39k_lists(tree.folder / "ferv39k", lists)
+    image = write_jpeg(tree.folder / "face.jpg")
+    fill(tree.folder / "ferv39k/2_ClipsforFaceCrop", clips_of(lists), ["1.jpg", "2.jpg"], image)
+    mine = CONFIG["datasets"]["mine"] | {"shards": 1}
+    labels = dict.fromkeys(label for rows in lists.values() for _, label in rows)
+    crops = mine | {"reader": "ferv39k", "root": "ferv39k", "source": "crops", "folds": [1]}
+    crops["classes"] = {label: label for label in labels}
+    paths = {"landmarks": weights["landmarks"], "detector": weights["sfd"]}
+    network = {"backend": "face_alignment", "detector": "sfd", "weights": paths, "device": "cpu"}
+    datasets = {"mine": mine, "crops": crops, "neural": mine | {"landmarks": network}}
+    tree.configure(CONFIG | {"datasets": datasets})
+    tree.snakemake(*SEVERAL)
+    assert tree.jobs(*SEVERAL) == {}
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    {
+        "datasets.table": {"manifest mine", "manifest neural"},
+        "datasets.ferv39k": {"manifest crops"},
+        "faces.dlib_68": {"align mine 0"},
+        "faces.face_alignment_68": {"align neural 0"},
+        "faces.similarity": {"extract mine 0"},
+        "extract": {"extract mine 0", "extract crops 0"},
+    }.items(),
+)
+def test_an_edit_reruns_the_datasets_that_use_it(several, module, expected):
+    with several.editing() as edit:
+        edit(f"src/dfer/{module.replace('.', '/')}.py", edited)
+        jobs = several.jobs(*SEVERAL)
+    assert {job for job, reason in jobs.items() if "Params have changed" in reason} == expected
+    assert {job.split()[1] for job in jobs} == {job.split()[1] for job in expected}

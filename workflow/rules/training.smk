@@ -1,0 +1,111 @@
+"""Training and evaluation: one job a dataset, settings of a variant, fold and seed.
+
+REQUIRED INPUTS: results/<dataset>/{splits/, store/}, the CLIP of the configuration
+OUTPUTS, below results/<dataset>/:
+    text.<backbone>.safetensors                          features of the class words
+    runs/<settings>/fold<k>-seed<s>/checkpoint.safetensors, history.parquet, run.json
+    runs/<settings>/fold<k>-seed<s>/predictions.parquet, metrics.parquet
+"""
+
+
+BACKBONES = {backbone_key(own.backbone): own.backbone for own in SETTINGS.values()}
+
+
+rule text:
+    """Features of the class words from the frozen text tower, computed once."""
+    input:
+        lambda w: backbone_files(BACKBONES[w.backbone]),
+    output:
+        "results/{dataset}/text.{backbone}.safetensors",
+    log:
+        "results/logs/{dataset}/text.{backbone}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.training.text"),
+        backbone=lambda w: as_json(
+            {"model": BACKBONES[w.backbone].model, "weights": BACKBONES[w.backbone].weights}
+        ),
+        classes=classes,
+    shell:
+        "python -m dfer.training.text"
+        " --backbone {params.backbone:q}"
+        " --classes {params.classes:q}"
+        " --out {output:q}"
+        " &> {log:q}"
+
+
+rule train:
+    """Train one run; a killed one goes on from the epoch it saved last."""
+    input:
+        splits="results/{dataset}/splits/{fold}.parquet",
+        store=store,
+        text=lambda w: text_features(w.dataset, settings(w).backbone),
+        backbone=lambda w: backbone_files(settings(w).backbone),
+        tuned=study_result,
+    output:
+        checkpoint=f"{RUN}/checkpoint.safetensors",
+        history=f"{RUN}/history.parquet",
+        record=f"{RUN}/run.json",
+    log:
+        f"{RUN_LOG}/train.log",
+    conda:
+        "../../environment.yml"
+    threads: GPU_THREADS
+    resources:
+        gpu=GPU,
+    params:
+        **code("dfer.training.train", unused=unused_by_run),
+        classes=classes,
+        synthetic=synthetic,
+        landmark_settings=landmark_settings,
+        settings=lambda w: settings(w).to_json(),
+    shell:
+        "python -m dfer.dag.gpu {resources.gpu}"
+        " python -m dfer.training.train"
+        " --dataset {wildcards.dataset:q}"
+        " --classes {params.classes:q}"
+        " --landmark-settings {params.landmark_settings:q}"
+        " {params.synthetic:q}"
+        " --splits {input.splits:q}"
+        " --fold {wildcards.fold}"
+        " --store {input.store:q}"
+        " --text {input.text:q}"
+        " --settings {params.settings:q}"
+        " --seed {wildcards.seed}"
+        " --threads {threads}"
+        " --out-checkpoint {output.checkpoint:q}"
+        " --out-history {output.history:q}"
+        " --out-record {output.record:q}"
+        " |& tee {log:q}"
+
+
+rule evaluate:
+    """Predict the fold's test clips and measure."""
+    input:
+        checkpoint=f"{RUN}/checkpoint.safetensors",
+        splits="results/{dataset}/splits/{fold}.parquet",
+        store=store,
+    output:
+        predictions=f"{RUN}/predictions.parquet",
+        metrics=f"{RUN}/metrics.parquet",
+    log:
+        f"{RUN_LOG}/evaluate.log",
+    conda:
+        "../../environment.yml"
+    threads: GPU_THREADS
+    resources:
+        gpu=GPU,
+    params:
+        **code("dfer.training.evaluate", unused=unused_by_run),
+    shell:
+        "python -m dfer.dag.gpu {resources.gpu}"
+        " python -m dfer.training.evaluate"
+        " --run-key {wildcards.run:q}"
+        " --checkpoint {input.checkpoint:q}"
+        " --splits {input.splits:q}"
+        " --store {input.store:q}"
+        " --threads {threads}"
+        " --out-predictions {output.predictions:q}"
+        " --out-metrics {output.metrics:q}"
+        " |& tee {log:q}"
