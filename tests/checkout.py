@@ -25,7 +25,7 @@ CONFIG = {
         "mine": {
             "title": "Mine",
             "synthetic": True,
-            "reader": "csv",
+            "layout": "csv",
             "root": "release",
             "source": "video",
             "shards": 2,

@@ -5,8 +5,10 @@ import sys
 import textwrap
 
 import pytest
+from checkout import ROOT
 
 from dfer import provenance
+from dfer.errors import UserError
 from dfer.settings import ModelSettings, RunSettings, unused_modules
 
 SOURCE = '''
@@ -68,33 +70,34 @@ def test_code_is_a_change(digest_of, edited):
     assert digest_of(edited) != digest_of(SOURCE)
 
 
-@pytest.mark.parametrize(
-    "stage",
-    [
-        "manifest",
-        "align",
-        "extract",
-        "splits",
-        "text",
-        "train",
-        "evaluate",
-        "summary",
-        "tables",
-        "flops",
-        "proof",
-        "pretrain",
-    ],
-)
-def test_the_static_closure_covers_what_is_really_imported(stage):
-    """Import the stage in a fresh Python: every module of ours that is loaded must be stamped."""
-    program = (
-        f"import sys, dfer.{stage}; "
-        "print(*(n for n in sys.modules if n == 'dfer' or n.startswith('dfer.')))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert set(done.stdout.split()) <= set(provenance.modules(f"dfer.{stage}"))
+STAGES = [
+    ".".join(file.relative_to(ROOT / "src").with_suffix("").parts)
+    for file in sorted((ROOT / "src/dfer").rglob("*.py"))
+    if "__main__" in file.read_text(encoding="utf-8")
+]
+
+
+def test_the_static_closure_covers_what_is_really_imported():
+    """Import each stage in a process of its own: every module of ours that is loaded is stamped."""
+    program = """
+import importlib, os, sys
+for stage in sys.argv[1:]:
+    if (child := os.fork()) == 0:
+        importlib.import_module(stage)
+        print(stage, *(n for n in sys.modules if n == "dfer" or n.startswith("dfer.")), flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, stage
+"""
+    command = [sys.executable, "-c", program, *STAGES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(STAGES) > 30
+    for stage, *loaded in map(str.split, done.stdout.splitlines()):
+        assert set(loaded) - {"dfer.__main__"} <= set(provenance.modules(stage)), stage
+
+
+def test_a_module_that_is_no_python_is_named_with_its_line(digest_of):
+    with pytest.raises(UserError, match=r"m\.py, line 3: not Python \(.*\). Mend it"):
+        digest_of("a = 1\n\nb = = 2\n")
 
 
 def test_modules_follow_the_variant():
@@ -108,8 +111,9 @@ def test_modules_follow_the_variant():
 
 def test_tables_start_without_torch():
     program = (
-        "import sys, dfer.tables.table, dfer.tables.summary, dfer.prepare.manifest, dfer.prepare.splits; "
-        + ("sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'cv2', 'decord')))")
+        "import sys, dfer.tables.table, dfer.tables.summary, dfer.prepare.manifest; "
+        "import dfer.prepare.splits, dfer.dag.configuration; "
+        "sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'cv2', 'decord')))"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 

@@ -1,12 +1,13 @@
 """Code as an input: which of our modules a stage runs, and what they mean.
 
-`stamps("dfer.training.train")` lists one `module@digest` string for every module of this project that
-`python -m dfer.training.train` can import. Rules carry that list as parameters, so Snakemake reruns a job
-exactly when one of them changes and names it as the reason; a training's state file carries it so
-that a state of other code is refused. Comments, docstrings and formatting are not in the digest.
+`stamps("dfer.training.train")` lists one `module@digest` string for every module of this project
+that `python -m dfer.training.train` can import. Rules carry that list as parameters, so Snakemake
+reruns a job exactly when one of them changes and names it as the reason; a training's state file
+carries it so that a state of other code is refused. Comments, docstrings and formatting are not in
+the digest.
 
 Imports are followed statically, those inside functions too. A stage that imports a module only
-where the configuration asks for it (a dataset's reader, a block of the model) is described by
+where the configuration asks for it (a dataset's layout, a block of the model) is described by
 `without`: those modules, and what only they import, are left out.
 """
 
@@ -20,6 +21,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from dfer.errors import UserError
 
 SOURCE = Path(__file__).parents[1]
 
@@ -118,7 +121,13 @@ def _imports(name: str) -> list[str]:
 
 @cache
 def _tree(name: str) -> ast.Module:
-    return ast.parse(_file(name).read_bytes())
+    file = _file(name)
+    try:
+        return ast.parse(file.read_bytes(), file)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        place = f"{file}, line {line}" if line else str(file)
+        raise UserError(f"{place}: not Python ({error.args[0]}). Mend it, then go on.") from None
 
 
 @cache

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dfer.dag.configuration import check_config, dataset_settings
+from dfer.dag.configuration import check_config
+from dfer.dag.experiment import Experiment
 from dfer.errors import UserError
 from dfer.settings import RunSettings
 
@@ -21,11 +22,18 @@ def read(name="config.yaml"):
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_every_shipped_configuration_holds(path):
+    """And says what the paper's rows say: each variant is its own model, on every dataset."""
     config = yaml.safe_load(path.read_text())
     check_config(config, SCHEMA)
-    for dataset in config["datasets"]:
-        for variant in config["variants"]:
-            assert isinstance(dataset_settings(config, dataset, variant), RunSettings)
+    experiment = Experiment(config)
+    for dataset in experiment.datasets:
+        baseline = experiment.settings(dataset, "baseline").model
+        assert not baseline.interfit and baseline.aggregation == "mean" and baseline.blocks == 0
+        full = experiment.settings(dataset, "full").model
+        assert full.interfit and full.aggregation == "msta" and full.blocks == 2
+        assert full.prompts == "both" and full.pairing == "pair" and full.head == "text"
+        keys = {experiment.run_key(dataset, variant) for variant in experiment.variants}
+        assert len(keys) == len(experiment.variants)
 
 
 def change(keys, value):
@@ -45,8 +53,12 @@ def change(keys, value):
         (["train", "lr"], -1, r"train\.lr: -1 is less than or equal to the minimum of 0"),
         (["train", "lr"], "2e-5", r"train\.lr: '2e-5' is not of type 'number'"),
         (["train", "checkpoint"], "lst", r"no choice 'lst'; did you mean 'last'\?"),
-        (["datasets", "demo", "reader"], "dwef", r"no choice 'dwef'; did you mean 'dfew'\?"),
-        (["datasets", "demo", "landmarks", "backend"], "dilb", r"did you mean 'dlib'\?"),
+        (["datasets", "demo", "layout"], "dwef", r"no layout 'dwef'; did you mean 'dfew'\?"),
+        (["datasets", "demo", "layout"], "dfew", r"what is rendered has the layout csv"),
+        (["datasets", "demo", "root"], "data", r"give either `root` .* or `render`"),
+        (["datasets", "demo", "landmarks", "backend"], "dilb", r"'dilb'; name one of dlib, face_"),
+        (["datasets", "demo", "landmarks", "evry"], 2, r"landmarks: backend dlib has no evry"),
+        (["datasets", "demo", "landmarks", "every"], 0, r"every is 0; give a whole number"),
         (["datasets", "demo", "folds"], [], r"datasets\.demo\.folds"),
         (["variants", "full"], {"model": {"block": 3}}, r"did you mean 'blocks'\?"),
         (["variants", "full"], {"model": {"head": "linear"}}, r"full \(on demo\): head: linear"),
@@ -72,15 +84,34 @@ def test_a_missing_key_is_named():
         check_config(config, SCHEMA)
 
 
+def test_a_source_that_a_layout_has_not_is_named():
+    config = read()
+    config["datasets"]["demo"] |= {"layout": "ferv39k", "root": "data"}
+    del config["datasets"]["demo"]["render"]
+    with pytest.raises(UserError, match=r"layout ferv39k has no source 'video'; it has crops"):
+        check_config(config, SCHEMA)
+
+
+def test_what_is_rendered_lies_below_results_whatever_its_name():
+    config = read()
+    config["datasets"]["people"] = config["datasets"].pop("demo")
+    check_config(config, SCHEMA)
+    experiment = Experiment(config)
+    assert experiment.datasets["people"].root == "results/people/release"
+    assert experiment.datasets["people"].render.people == 20
+    assert list(experiment.stored) == ["people", "demo-stills"]
+
+
 def test_later_layers_win_key_by_key():
     config = change(["datasets", "demo", "train"], {"lr": 0.5, "augment": {"flip": 0.0}})
     config["variants"]["full"] = {"train": {"lr": 0.25}}
-    settings = dataset_settings(config, "demo", "full")
+    experiment = Experiment(config)
+    settings = experiment.settings("demo", "full")
     assert settings.train.lr == 0.25 and settings.train.augment.flip == 0.0
     assert settings.train.batch == config["train"]["batch"]
     assert settings.train.augment.hue == config["train"]["augment"]["hue"]
     assert settings.train.augment.crop_scale == RunSettings().train.augment.crop_scale
-    assert dataset_settings(config, "demo", "baseline").train.lr == 0.5
+    assert experiment.settings("demo", "baseline").train.lr == 0.5
 
 
 def test_a_run_is_its_settings_not_its_name():
@@ -93,6 +124,6 @@ def test_a_run_is_its_settings_not_its_name():
     baseline = RunSettings.from_dict(
         {"model": {"interfit": False, "aggregation": "mean", "blocks": 0}}
     )
-    assert baseline.key.startswith("clip.")
+    assert baseline.key.startswith("backbone.")
     with pytest.raises(TypeError, match="has no lrr"):
         RunSettings.from_dict({"train": {"lrr": 1}})

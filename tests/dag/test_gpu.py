@@ -1,4 +1,4 @@
-"""Cards: one a job, whatever is locked, and Snakemake's own schedule on machines with 0, 1, 2."""
+"""GPUs: one a job, whatever is locked, and Snakemake's own schedule on machines with 0, 1, 2."""
 
 import os
 import re
@@ -30,13 +30,13 @@ def machine(tmp_path, monkeypatch):
 
 
 def start(asked=1):
-    """A command that holds its card until its input is closed; and what it sees."""
+    """A command that holds its GPU until its input is closed; and what it sees."""
     command = [sys.executable, "-m", "dfer.dag.gpu", str(asked), sys.executable, "-c", HOLD]
     running = subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True)
     return running, [running.stdout.readline().strip() for _ in range(asked + 1)][-1]
 
 
-def test_each_command_has_a_card_and_leaves_it_when_it_is_killed(machine):
+def test_each_command_has_a_gpu_and_leaves_it_when_it_is_killed(machine):
     machine(2)
     one, first = start()
     two, second = start()
@@ -50,22 +50,22 @@ def test_each_command_has_a_card_and_leaves_it_when_it_is_killed(machine):
         assert running.returncode == 0
 
 
-def test_more_commands_than_cards_share_them(machine):
+def test_more_commands_than_gpus_share_them(machine):
     machine(1)
     (one, first), (two, second) = start(), start()
     assert first == second != ""
     one.communicate(), two.communicate()
 
 
-def test_only_visible_cards_are_handed_out(machine, monkeypatch):
+def test_only_visible_gpus_are_handed_out(machine, monkeypatch):
     machine(2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    running, card = start()
-    assert card == "3"
+    running, gpu = start()
+    assert gpu == "3"
     running.communicate()
 
 
-def test_slurm_hands_out_cards_itself(machine, monkeypatch):
+def test_slurm_hands_out_gpus_itself(machine, monkeypatch):
     machine(2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
@@ -77,7 +77,7 @@ def test_slurm_hands_out_cards_itself(machine, monkeypatch):
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     """A small dataset, ready to be trained on."""
-    tree = Checkout(tmp_path_factory.mktemp("cards"))
+    tree = Checkout(tmp_path_factory.mktemp("gpus"))
     tree.configure(CONFIG | {"train": CONFIG["train"] | {"epochs": 3}})
     make_release(tree.folder / "release")
     ready = [f"results/mine/{path}" for path in ("splits/1.parquet", "splits/2.parquet")]
@@ -85,18 +85,19 @@ def tree(tmp_path_factory):
     return tree
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_trainings_run_one_a_card(tree, machine, count):
-    """Real trainings with `--cores 8`: as many at a time as there are cards, each on its own."""
+def test_trainings_run_one_a_gpu(tree, machine, count):
+    """Real trainings with `--cores 8`: as many at a time as there are GPUs, each on its own."""
     machine(count)
     words = ("results/table1.tex", "--cores", "8", "--until", "train", "--forcerun", "train")
     done = tree.snakemake(*words)
     text = done.stdout + done.stderr
     logs = list((tree.folder / "results/logs/mine/runs").rglob("train.log"))
     assert len(logs) == 4
-    seen = [re.findall(r"^card (\S+)$", log.read_text(), re.M) for log in logs]
-    assert all(len(cards) == min(count, 1) for cards in seen)
-    assert len({card for cards in seen for card in cards}) == count
+    seen = [re.findall(r"^GPU (\S+)$", log.read_text(), re.M) for log in logs]
+    assert all(len(ids) == min(count, 1) for ids in seen)
+    assert len({gpu for ids in seen for gpu in ids}) == count
     running, most = 0, 0
     for line in text.splitlines():
         running += bool(re.match(r"(local)?rule train:", line))

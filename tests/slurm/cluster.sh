@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Slurm of one node with two fake cards. All of it lies below DIR and runs as the caller: no
+# A real Slurm of one node with two fake GPUs. All of it lies below DIR and runs as the caller: no
 # systemd, nothing in /etc, another Slurm of this machine stays as it is.
 #
 #   cluster.sh install      Debian's packages, if they are missing
@@ -26,7 +26,7 @@ start() {
     host=$(hostname -s) user=$(id -un)
     mkdir -p "$dir"/{bin,munge,state,spool}
     chmod 711 "$dir/munge"
-    ln -s /dev/null "$dir/gpu0" # cards in name only
+    ln -s /dev/null "$dir/gpu0" # GPUs in name only
     ln -s /dev/zero "$dir/gpu1"
     echo "Name=gpu File=$dir/gpu[0-1]" > "$dir/gres.conf"
     sed "s|@DIR@|$dir|; s|@HOST@|$host|; s|@USER@|$user|" "$here/slurm.conf" > "$dir/slurm.conf"

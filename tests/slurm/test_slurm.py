@@ -1,4 +1,4 @@
-"""The Slurm profile on a real Slurm of one node with two cards in name only (`make test-slurm`)."""
+"""The Slurm profile on a real Slurm of one node with two GPUs in name only (`make test-slurm`)."""
 
 import json
 import os
@@ -64,7 +64,7 @@ class Training(NamedTuple):
     """A training that runs now."""
 
     job: str
-    card: str
+    gpu: str
     state: Path  # what a killed one goes on from
 
 
@@ -82,9 +82,9 @@ def trainings(tree):
                 "dfer.training.train",
             ]:
                 values = dict(item.split("=", 1) for item in environment if "=" in item)
-                checkpoint = tree.folder / words[words.index("--checkpoint") + 1]
-                job, card = values["SLURM_JOB_ID"], values["CUDA_VISIBLE_DEVICES"]
-                found.add(Training(job, card, checkpoint.with_name("state.pt")))
+                checkpoint = tree.folder / words[words.index("--out-checkpoint") + 1]
+                job, gpu = values["SLURM_JOB_ID"], values["CUDA_VISIBLE_DEVICES"]
+                found.add(Training(job, gpu, checkpoint.with_name("state.pt")))
         except (OSError, KeyError):  # another's, or gone
             continue
     return found
@@ -99,7 +99,7 @@ def jobs():
 
 
 def push_out():
-    """Submit a job of a higher partition that needs both cards: Slurm preempts who has them."""
+    """Submit a job of a higher partition that needs both GPUs: Slurm preempts who has them."""
     options = ["--partition", "urgent", "--gpus", "2", "--mem", "1G", "--output", "/dev/null"]
     subprocess.run(["sbatch", *options, "--wrap", "sleep 2"], check=True)
 
@@ -118,7 +118,7 @@ def test_the_demo_runs_and_preempted_trainings_go_on(tree):
         try:
             while snakemake.poll() is None and time.monotonic() < limit:
                 now = trainings(tree)
-                seen.append(sorted(training.card for training in now))
+                seen.append(sorted(training.gpu for training in now))
                 if not running and len(now) == 2 and all(t.state.exists() for t in now):
                     running = now
                     push_out()
@@ -129,8 +129,8 @@ def test_the_demo_runs_and_preempted_trainings_go_on(tree):
     assert snakemake.returncode == 0, (tree.folder / "snakemake.log").read_text()
     assert "(synthetic)" in (tree.folder / "results/table1.tex").read_text()
 
-    # Each had a card of its own, and both cards were in use at once.
-    assert {tuple(cards) for cards in seen} <= {(), ("0",), ("1",), ("0", "1")}
+    # Each had a GPU of its own, and both GPUs were in use at once.
+    assert {tuple(gpus) for gpus in seen} <= {(), ("0",), ("1",), ("0", "1")}
     assert ["0", "1"] in seen
 
     # Slurm itself started the same jobs again; both logs are where docs/clusters.md says.

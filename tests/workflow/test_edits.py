@@ -5,14 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from checkout import COMPLETE, CONFIG, Checkout, make_release, ran
+from checkout import COMPLETE, CONFIG, ROOT, Checkout, make_release, ran
 from releases import clips_of, fill, random_lists, write_ferv39k_lists, write_jpeg
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
 TABLES = ("results/table1.tex", "results/table2.tex")
 EVERYTHING = ("report_pages", "tune", "results/archive.tar.gz")
 COLLECT = {"report_pages", "tune"}  # targets without a command of their own
@@ -34,11 +34,11 @@ MAPS = {"without_text", "full"}  # of Fig. 4
 
 def runs(*rules, of=VARIANTS):
     """The jobs of `rules` for each variant in `of`, as far as there are such jobs."""
-    has = {"features": FEATURES, "example_maps": MAPS, "embedding": {"baseline", "full"}}
+    has = {"features": FEATURES, "maps": MAPS, "tsne": {"baseline", "full"}}
     return {f"{rule} {v}" for rule in rules for v in of if v in has.get(rule, VARIANTS)}
 
 
-USES_MODEL = ("train", "evaluate", "features", "example_maps")
+USES_MODEL = ("train", "evaluate", "features", "maps")
 TRAIN, EVALUATE = runs("train"), runs("evaluate")
 MODEL = {*runs(*USES_MODEL), "trial", "flops"}
 CLIP = MODEL | {"text"}
@@ -92,7 +92,7 @@ DIRECT = {
     "dfer.clips.loader": TRAINING,
     "dfer.clips.sampling": READS_STORE,
     "dfer.training.device": TRAINING,
-    "dfer.training.inference": {*SCORED, *runs("example_maps")},
+    "dfer.training.inference": {*SCORED, *runs("maps")},
     "dfer.training.metrics": SCORED,
     "dfer.training.schedule": {*TRAIN, "trial"},
     "dfer.training.train": {*TRAIN, "trial"},
@@ -104,10 +104,10 @@ DIRECT = {
     "dfer.tables.flops": {"flops"},
     "dfer.tables.table": {"table"},
     "dfer.analysis.features": runs("features"),
-    "dfer.analysis.tsne": runs("embedding"),
+    "dfer.analysis.tsne": runs("tsne"),
     "dfer.analysis.examples": {"examples figure2", "examples figure4"},
-    "dfer.analysis.maps": runs("example_maps"),
-    "dfer.analysis.relevance": runs("example_maps"),
+    "dfer.analysis.maps": runs("maps"),
+    "dfer.analysis.relevance": runs("maps"),
     "dfer.figures.blocks": {"blocks"},
     "dfer.figures.confusion": {"confusion_matrices"},
     "dfer.figures.figure5": {"figure5"},
@@ -165,12 +165,12 @@ AFTER = {
     "flops": {"table"},
     "table": {"table_page"},
     "examples figure2": {"figure2"},
-    "examples figure4": {*runs("example_maps"), "figure4"},
+    "examples figure4": {*runs("maps"), "figure4"},
     "suggest": {"trial"},
     "trial": {"suggest", "best"},
     "best": {"tuning_figure"},
     **{
-        f"train {v}": runs("evaluate", "features", "example_maps", of={v})
+        f"train {v}": runs("evaluate", "features", "maps", of={v})
         | {"environment_page", "archive"}
         | ({"learning_curves"} if v in ("baseline", "full") else set())
         for v in VARIANTS
@@ -181,9 +181,9 @@ AFTER = {
     "evaluate full": {"summary", "archive", "examples figure4", "confusion_matrices", "recall"},
     "evaluate baseline": {"summary", "archive", "confusion_matrices", "recall"},
     **{f"features {v}": {"figure2"} for v in PROMPTS},
-    **{f"features {v}": {f"embedding {v}"} for v in ("baseline", "full")},
-    **{f"embedding {v}": {"figure5"} for v in ("baseline", "full")},
-    **{f"example_maps {v}": {"figure4"} for v in MAPS},
+    **{f"features {v}": {f"tsne {v}"} for v in ("baseline", "full")},
+    **{f"tsne {v}": {"figure5"} for v in ("baseline", "full")},
+    **{f"maps {v}": {"figure4"} for v in MAPS},
 }
 
 
@@ -193,7 +193,7 @@ def names(jobs):
     kinds = set()
     for job in jobs:
         rule, *values = job.split()
-        if rule in (*USES_MODEL, "embedding"):
+        if rule in (*USES_MODEL, "tsne"):
             rule += f" {variant[values[1].partition('.')[0]]}"
         elif rule == "examples":
             rule += f" {values[1]}"
@@ -434,7 +434,7 @@ def several(tmp_path_factory, weights):
     fill(tree.folder / "ferv39k/2_ClipsforFaceCrop", clips_of(lists), ["1.jpg", "2.jpg"], image)
     mine = CONFIG["datasets"]["mine"] | {"shards": 1}
     labels = dict.fromkeys(label for rows in lists.values() for _, label in rows)
-    crops = mine | {"reader": "ferv39k", "root": "ferv39k", "source": "crops", "folds": [1]}
+    crops = mine | {"layout": "ferv39k", "root": "ferv39k", "source": "crops", "folds": [1]}
     crops["classes"] = {label: label for label in labels}
     paths = {"landmarks": weights["landmarks"], "detector": weights["sfd"]}
     network = {"backend": "face_alignment", "detector": "sfd", "weights": paths, "device": "cpu"}

@@ -74,7 +74,7 @@ def check(jobs, manifests):
         "train": 11 * VARIANTS * SEEDS,
         "evaluate": 11 * VARIANTS * SEEDS,
         "features": 11 * 4,  # of the variants of Figs. 2 and 5, the first seed
-        **dict.fromkeys(("examples", "example_maps", "embedding"), 3 * 2),
+        **dict.fromkeys(("examples", "maps", "tsne"), 3 * 2),
         **dict.fromkeys(("figure2", "figure4", "figure5", "blocks"), 3),
         **dict.fromkeys(("confusion_matrices", "recall", "learning_curves"), 3),
         **dict.fromkeys(("summary", "table"), 5),
