@@ -3,6 +3,8 @@
 import argparse
 import ast
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from importlib import import_module
 from pathlib import Path
@@ -98,6 +100,14 @@ def test_rules_quote_by_q_alone():
                 for name in re.findall(r"\{((?:params|input|output|log)[\w.]*)\}", line):
                     assert name.startswith("params."), f"{rules.name}: {line}"
         assert not re.findall(r"\{(?:input|output|log)[\w.]*\}", text), rules.name
+
+
+def test_snakemakes_lint_has_one_objection_alone():
+    """It wants functions in other files than rules; here a rule is read with one file open."""
+    command = [sys.executable, "-m", "snakemake", "--lint"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    objections = set(re.findall(r"^ {4}\* (.*)$", done.stdout + done.stderr, re.M))
+    assert objections == {"Mixed rules and functions in same snakefile.:"}
 
 
 def actions(stage: str) -> list[argparse.Action]:

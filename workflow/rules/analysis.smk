@@ -7,6 +7,7 @@ OUTPUTS:
     results/<dataset>/figures/{maps,tsne}.<settings>.parquet  heat maps; features in the plane
 """
 
+
 def first_seed(dataset, key, file):
     """The path of `file` in each fold of the runs `key`, of the first seed."""
     return expand(
@@ -125,7 +126,4 @@ rule tsne:
     params:
         **code("dfer.analysis.tsne"),
     shell:
-        "python -m dfer.analysis.tsne"
-        " --features {input:q}"
-        " --out {output:q}"
-        " &> {log:q}"
+        "python -m dfer.analysis.tsne" " --features {input:q}" " --out {output:q}" " &> {log:q}"

@@ -30,16 +30,19 @@ os.environ.update(
 
 import yaml
 
-from dfer import provenance
-from dfer.dag.configuration import check_config
-from dfer.dag.experiment import STILLS, Experiment
-from dfer.dag.gpu import gpus
-from dfer.datasets import layouts
-from dfer.demo.dataset import subject_name
-from dfer.errors import UserError
-from dfer.settings import RunSettings, unused_modules
-from dfer.tables import reported
-from dfer.tuning.study import overlay
+try:
+    from dfer import provenance
+    from dfer.dag.configuration import check_config
+    from dfer.dag.experiment import STILLS, Experiment
+    from dfer.dag.gpu import gpus
+    from dfer.datasets import layouts
+    from dfer.demo.dataset import subject_name
+    from dfer.errors import UserError
+    from dfer.settings import RunSettings, unused_modules
+    from dfer.tables import reported
+    from dfer.tuning.study import overlay
+except SyntaxError as error:  # an edited module
+    sys.exit(f"error: {error.filename}, line {error.lineno}: not Python ({error.msg}). Mend it.")
 
 try:
     check_config(config, CHECKOUT / "workflow/schemas/config.schema.yaml")

@@ -36,10 +36,7 @@ rule face_model:
         **code("dfer.demo.face_model"),
         wheel=["--wheel", EXPERIMENT.face_model] if EXPERIMENT.face_model else [],
     shell:
-        "python -m dfer.demo.face_model"
-        " {params.wheel:q}"
-        " --out {output:q}"
-        " &> {log:q}"
+        "python -m dfer.demo.face_model" " {params.wheel:q}" " --out {output:q}" " &> {log:q}"
 
 
 rule render:
@@ -171,9 +168,9 @@ rule contact_sheet:
         "../../environment.yml"
     params:
         **code("dfer.demo.contact_sheet"),
-        release=lambda w: DATASETS[w.dataset].root,
+        root=lambda w: DATASETS[w.dataset].root,
     shell:
         "python -m dfer.demo.contact_sheet"
-        " --release {params.release:q}"
+        " --root {params.root:q}"
         " --out {output:q}"
         " &> {log:q}"

@@ -36,16 +36,6 @@ def figure_parameters(figure):
     }
 
 
-FIGURE_FLAGS = (
-    " --title {params.title:q}"
-    " {params.synthetic:q}"
-    " --classes {params.classes:q}"
-    " --variants {params.variants:q}"
-    " --out-stem {params.out_stem:q}"
-    " &> {log:q}"
-)
-
-
 def views(figure, title):
     """The three files of a figure, of which the SVG is in the report under `title`."""
     path = f"results/figures/{{dataset}}/{figure}"
@@ -105,7 +95,13 @@ rule figure2:
     shell:
         "python -m dfer.figures.figure2"
         " --examples {input.examples:q}"
-        " --features {input.first:q} {input.second:q}" + FIGURE_FLAGS
+        " --features {input.first:q} {input.second:q}"
+        " --title {params.title:q}"
+        " {params.synthetic:q}"
+        " --classes {params.classes:q}"
+        " --variants {params.variants:q}"
+        " --out-stem {params.out_stem:q}"
+        " &> {log:q}"
 
 
 rule figure4:
@@ -125,7 +121,13 @@ rule figure4:
     shell:
         "python -m dfer.figures.figure4"
         " --examples {input.examples:q}"
-        " --maps {input.maps:q}" + FIGURE_FLAGS
+        " --maps {input.maps:q}"
+        " --title {params.title:q}"
+        " {params.synthetic:q}"
+        " --classes {params.classes:q}"
+        " --variants {params.variants:q}"
+        " --out-stem {params.out_stem:q}"
+        " &> {log:q}"
 
 
 rule figure5:
@@ -143,7 +145,13 @@ rule figure5:
         **figure_parameters("figure5"),
     shell:
         "python -m dfer.figures.figure5"
-        " --points {input:q}" + FIGURE_FLAGS
+        " --points {input:q}"
+        " --title {params.title:q}"
+        " {params.synthetic:q}"
+        " --classes {params.classes:q}"
+        " --variants {params.variants:q}"
+        " --out-stem {params.out_stem:q}"
+        " &> {log:q}"
 
 
 rule confusion_matrices:
@@ -161,7 +169,13 @@ rule confusion_matrices:
         **figure_parameters("confusion"),
     shell:
         "python -m dfer.figures.confusion"
-        " --metrics {input:q}" + FIGURE_FLAGS
+        " --metrics {input:q}"
+        " --title {params.title:q}"
+        " {params.synthetic:q}"
+        " --classes {params.classes:q}"
+        " --variants {params.variants:q}"
+        " --out-stem {params.out_stem:q}"
+        " &> {log:q}"
 
 
 rule recall:
@@ -179,7 +193,13 @@ rule recall:
         **figure_parameters("recall"),
     shell:
         "python -m dfer.figures.recall"
-        " --metrics {input:q}" + FIGURE_FLAGS
+        " --metrics {input:q}"
+        " --title {params.title:q}"
+        " {params.synthetic:q}"
+        " --classes {params.classes:q}"
+        " --variants {params.variants:q}"
+        " --out-stem {params.out_stem:q}"
+        " &> {log:q}"
 
 
 rule learning_curves:
@@ -197,7 +217,13 @@ rule learning_curves:
         **figure_parameters("learning"),
     shell:
         "python -m dfer.figures.learning"
-        " --histories {input:q}" + FIGURE_FLAGS
+        " --histories {input:q}"
+        " --title {params.title:q}"
+        " {params.synthetic:q}"
+        " --classes {params.classes:q}"
+        " --variants {params.variants:q}"
+        " --out-stem {params.out_stem:q}"
+        " &> {log:q}"
 
 
 rule blocks:
@@ -216,7 +242,13 @@ rule blocks:
     shell:
         "python -m dfer.figures.blocks"
         " --summary {input:q}"
-        " --dataset {wildcards.dataset:q}" + FIGURE_FLAGS
+        " --dataset {wildcards.dataset:q}"
+        " --title {params.title:q}"
+        " {params.synthetic:q}"
+        " --classes {params.classes:q}"
+        " --variants {params.variants:q}"
+        " --out-stem {params.out_stem:q}"
+        " &> {log:q}"
 
 
 rule figures:

@@ -142,6 +142,4 @@ rule proof_all:
     params:
         **code("dfer.tables.proof"),
     shell:
-        "python -m dfer.tables.proof {input:q}"
-        " --out-pdf {output:q}"
-        " &> {log:q}"
+        "python -m dfer.tables.proof {input:q}" " --out-pdf {output:q}" " &> {log:q}"

@@ -7,7 +7,6 @@ OUTPUTS, below results/<dataset>/:
     runs/<settings>/fold<k>-seed<s>/predictions.parquet, metrics.parquet
 """
 
-
 BACKBONES = {backbone_key(own.backbone): own.backbone for own in SETTINGS.values()}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dfer import provenance
+from dfer.demo.dataset import Rendering
 from dfer.faces import backends
 from dfer.faces.settings import LandmarkSettings
 from dfer.settings import RunSettings
@@ -21,19 +22,6 @@ MAIN_TABLES = (1, 2)  # of the paper: where a tuned variant stands, too
 STILLS = "demo-stills"  # the dataset that the demo's CLIP is pretrained on
 
 Overrides = Mapping[str, Mapping[str, Any]]  # section → key → value
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """How a dataset of the demo is rendered (`dfer.demo.render`)."""
-
-    kind: Literal["clips", "stills"]
-    people: int = 20
-    folds: int = 5
-    frames: int = 16  # of a clip
-    stills: int = 16  # of a person and class
-    size: int = 256  # side of a frame, in pixels
-    seed: int = 0
 
 
 @dataclass(frozen=True)
