@@ -15,12 +15,13 @@ from dfer.demo import contact_sheet, expressions, face_model, render
 from dfer.demo.dataset import CLASSES, TAKES
 from dfer.errors import UserError
 
+CLIPS = ["--kind", "clips"]
 TINY = ["--takes", "happy=1", "neutral=1", "--frames", "3", "--size", "224"]
 
 
 def call(*words):
     args = render.parser().parse_args([str(word) for word in words])
-    args.main(args)
+    render.main(args)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +48,7 @@ def tiny(wheel, tmp_path_factory):
         "clips", "--face-model", wheel, "--identities", 0, 1, 2, "--out-dir", root / "clips", *TINY
     )
     call(
-        "labels", "--subjects", 3, "--folds", 3, "--takes", "happy=1", "neutral=1",
+        "labels", *CLIPS, "--people", 3, "--folds", 3, "--takes", "happy=1", "neutral=1",
         "--out", root / "labels.csv",
     )  # fmt: skip
     return root
@@ -70,7 +71,7 @@ def content(folder):
 
 
 def test_labels_of_the_default_release(tmp_path):
-    call("labels", "--out", tmp_path / "labels.csv")
+    call("labels", *CLIPS, "--out", tmp_path / "labels.csv")
     rows = table(tmp_path / "labels.csv")
     assert list(rows[0]) == ["clip", "path", "label", "subject", "fold"]
     assert len(rows) == 320
@@ -84,7 +85,7 @@ def test_labels_of_the_default_release(tmp_path):
 
 
 def test_folds_share_no_subject(tmp_path):
-    call("labels", "--subjects", 7, "--folds", 3, "--out", tmp_path / "labels.csv")
+    call("labels", *CLIPS, "--people", 7, "--folds", 3, "--out", tmp_path / "labels.csv")
     folds = {}
     for row in table(tmp_path / "labels.csv"):
         folds.setdefault(row["subject"], set()).add(row["fold"])
@@ -92,15 +93,15 @@ def test_folds_share_no_subject(tmp_path):
 
 
 def test_labels_of_stills_are_one_folder_a_person_and_class(tmp_path):
-    call("labels", "--kind", "stills", "--subjects", 2, "--folds", 2, "--out", tmp_path / "l.csv")
+    call("labels", "--kind", "stills", "--people", 2, "--folds", 2, "--out", tmp_path / "l.csv")
     rows = table(tmp_path / "l.csv")
     assert len(rows) == 2 * 7
     assert rows[0]["path"] == "stills/t00/t00-happy"
 
 
 def test_more_folds_than_subjects_is_refused(tmp_path):
-    with pytest.raises(UserError, match="more folds than the 2 subjects"):
-        call("labels", "--subjects", 2, "--folds", 3, "--out", tmp_path / "labels.csv")
+    with pytest.raises(UserError, match="more folds than the 2 people"):
+        call("labels", *CLIPS, "--people", 2, "--folds", 3, "--out", tmp_path / "labels.csv")
 
 
 # --- expressions ----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""A picture of the rendered release for people: who is in it, and what a clip looks like.
+"""A picture of a rendered release: some of its people, their expressions, and one clip over time.
 
-python -m dfer.demo.contact_sheet --release results/demo/release --out sheet.png
+python -m dfer.demo.contact_sheet --root results/demo/release --out sheet.png
 """
 
 import argparse
@@ -15,14 +15,19 @@ from dfer.demo.dataset import CLASSES
 from dfer.errors import UserError, stage
 from dfer.files import atomic
 
+PEOPLE = 5  # rows
 CELL = 160  # pixels of a picture's side
 HEAD = 26  # pixels of a caption's height
 MARGIN = 96  # pixels for the names at the left
 INK, PAPER = (40, 40, 40), 250
 
 
-def draw(release: Path, out: Path, subjects: int) -> None:
+def draw(release: Path, out: Path, people: int = PEOPLE) -> None:
     """Write a PNG: rows of people, columns of classes at their apex, then one clip over time.
+
+    Args:
+        release: its folder, with labels.csv.
+        people: how many are shown, if there are as many.
 
     Raises:
         UserError: the release has no labels.csv, or a clip cannot be read.
@@ -34,9 +39,9 @@ def draw(release: Path, out: Path, subjects: int) -> None:
                 clips[row["subject"]].setdefault(row["label"], row["path"])
     except FileNotFoundError:
         raise UserError(
-            f"{release}/labels.csv: no such file. Write it with `python -m dfer.demo.render labels`."
+            f"{release}/labels.csv: no such file. Write it: `python -m dfer.demo.render labels`."
         ) from None
-    shown = [sorted(clips)[i] for i in _spread(len(clips), min(subjects, len(clips)))]
+    shown = [sorted(clips)[i] for i in _spread(len(clips), min(people, len(clips)))]
     columns = [label for label in CLASSES if any(label in clips[name] for name in shown)]
 
     rows = [_caption(columns)]
@@ -108,14 +113,18 @@ def _write(image: np.ndarray, text: str, x: int, y: int) -> None:
     cv2.putText(image, text, place, font, scale, INK, 1, cv2.LINE_AA)
 
 
+def main(args: argparse.Namespace) -> None:
+    """Draw the picture."""
+    draw(args.root, args.out)
+
+
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    top.add_argument("--release", type=Path, required=True)
-    top.add_argument("--subjects", type=int, default=5, help="how many people are shown")
-    top.add_argument("--out", type=Path, required=True)
+    top.add_argument("--root", type=Path, required=True, help="folder of the release")
+    top.add_argument("--out", type=Path, required=True, help="the picture, a PNG")
     return top
 
 
 if __name__ == "__main__":
-    stage(lambda args: draw(args.release, args.out, args.subjects), parser())
+    stage(main, parser())

@@ -1,15 +1,31 @@
 """What the demo consists of: its people, classes, takes and folds. Cheap; nothing is rendered."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["clips", "stills"]
 
 CLASSES = ("happy", "sad", "neutral", "angry", "surprise", "disgust", "fear")
 
 # Clips of each class and person: about DFEW's imbalance.
 TAKES = {"happy": 3, "sad": 3, "neutral": 3, "angry": 2, "surprise": 2, "disgust": 1, "fear": 2}
 
-# Kinds of release: people of one kind are never people of the other (the kind seeds them).
-KINDS = {"clips": 0, "stills": 1}
+# Kind of release → its seed: people of one kind are never people of the other.
+KINDS: dict[Kind, int] = {"clips": 0, "stills": 1}
 PREFIX = {"clips": "s", "stills": "t"}
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """How a release of the demo is rendered (`dfer.demo.render`); a configuration's `render`."""
+
+    kind: Kind
+    people: int = 20
+    folds: int = 5
+    frames: int = 16  # of a clip
+    stills: int = 16  # of a person and class
+    size: int = 256  # of a frame's side, in pixels
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -32,12 +48,12 @@ class Clip:
     take: int
 
 
-def subject_name(kind: str, identity: int) -> str:
+def subject_name(kind: Kind, identity: int) -> str:
     """`s03` for person 3 of the clips, `t03` for person 3 of the stills."""
     return f"{PREFIX[kind]}{identity:02d}"
 
 
-def clips_of(kind: str, identity: int, takes: dict[str, int], folds: int) -> list[Clip]:
+def clips_of(kind: Kind, identity: int, takes: dict[str, int], folds: int) -> list[Clip]:
     """All clips of one person, in the order of `CLASSES`.
 
     Args:

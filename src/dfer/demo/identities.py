@@ -1,4 +1,4 @@
-"""Who is seen: bones, age, skin, eyes, hair and garment of one person, drawn from a seed."""
+"""A person: bones, age, skin, eyes, hair and garment drawn from a seed."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -70,7 +70,7 @@ def unroll(model: FaceModel) -> Atlas:
     )
     nothing = np.zeros((1, 1), np.uint8)
     uv = np.zeros((len(points), 2), np.float32)
-    rasterise(points, skin, np.zeros(len(skin), np.int32), uv, nothing, nothing, False, *buffers)
+    rasterise(points, skin, np.zeros(len(skin), np.int32), uv, nothing, nothing, *buffers)
     owner, weights = buffers[1:]
     covered = owner >= 0
     atlas = Atlas(points[:, :2].copy(), covered, owner, weights, skin, np.empty(0), np.empty(0))
@@ -96,14 +96,14 @@ def _folds(place: np.ndarray) -> list[np.ndarray]:
     return [fold * front for fold in (glabella, forehead, nasolabial, bridge, crow, chin)]
 
 
-def paint(atlas: Atlas, who: Identity) -> np.ndarray:
+def paint(atlas: Atlas, person: Identity) -> np.ndarray:
     """The skin of a person: (SIZE, SIZE, 3) uint8, sRGB."""
-    rng = np.random.default_rng([*who.paint_seed, 20])
+    rng = np.random.default_rng([*person.paint_seed, 20])
     place = atlas.place
     x, y, z = np.abs(place[..., 0]), place[..., 1], place[..., 2]
     front = z > -0.55
-    skin = np.zeros((SIZE, SIZE, 3)) + who.skin
-    light = 1 - who.tone / 5
+    skin = np.zeros((SIZE, SIZE, 3)) + person.skin
+    light = 1 - person.tone / 5
 
     blotches = 0.6 * _noise(rng, 24) + 0.4 * _noise(rng, 6)
     skin *= 1 + 0.025 * blotches[..., None] + 0.022 * _noise(rng, 0.8)[..., None]
@@ -119,39 +119,39 @@ def paint(atlas: Atlas, who: Identity) -> np.ndarray:
         freckles = np.clip(_noise(rng, 0.9) - 1.1, 0, 1) * _bump(x - 0.25, 0.25)
         freckles *= _bump(y + 0.25, 0.2)
         skin *= 1 - 0.22 * freckles[..., None] * np.array((0.6, 0.9, 1.0))
-    spots = np.clip(_noise(rng, 1.6) - 3.2 + 0.4 * who.age, 0, 0.8)
+    spots = np.clip(_noise(rng, 1.6) - 3.2 + 0.4 * person.age, 0, 0.8)
     skin *= 1 - 0.4 * (spots * front)[..., None]
     for _ in range(rng.integers(0, 3)):  # moles
         mx, my = rng.uniform(-0.5, 0.5), rng.uniform(-0.9, 0.6)
         mole = np.exp(-(((place[..., 0] - mx) ** 2 + (y - my) ** 2) / 0.011**2)) * front
         skin *= 1 - 0.4 * mole[..., None]
     age_folds = atlas.folds[..., [1, 2, 4, 0]] / 255 * (0.7, 1.0, 0.8, 0.6)
-    skin *= 1 - 0.11 * np.clip(who.age - 0.2, 0, 1) * age_folds.sum(axis=-1)[..., None]
+    skin *= 1 - 0.11 * np.clip(person.age - 0.2, 0, 1) * age_folds.sum(axis=-1)[..., None]
 
-    positions = atlas.positions(who.vertices.astype(np.float64))
-    skin = _blend(skin, who.hair * 0.75, _scalp(who, rng, positions, atlas.covered))
-    if who.beard:
-        skin = _blend(skin, 0.7 * who.brow + 0.15 * who.skin, _beard(who, rng, x, y, z))
-    skin = _blend(skin, who.brow * 0.85, _brows(who, rng, x, y, place[..., 0]) * front)
+    positions = atlas.positions(person.vertices.astype(np.float64))
+    skin = _blend(skin, person.hair * 0.75, _scalp(person, rng, positions, atlas.covered))
+    if person.beard:
+        skin = _blend(skin, 0.7 * person.brow + 0.15 * person.skin, _beard(person, rng, x, y, z))
+    skin = _blend(skin, person.brow * 0.85, _brows(person, rng, x, y, place[..., 0]) * front)
     return np.clip(np.round(skin), 0, 255).astype(np.uint8)
 
 
 def _scalp(
-    who: Identity, rng: np.random.Generator, positions: np.ndarray, covered: np.ndarray
+    person: Identity, rng: np.random.Generator, positions: np.ndarray, covered: np.ndarray
 ) -> np.ndarray:
     """How much hair, 0…1, covers the skin of the head's scalp."""
     out = positions - hair.CENTRE
     out /= np.linalg.norm(out, axis=-1, keepdims=True) + 1e-9
-    inside = hair.inside_edge(out, hair.edge_of(who)) + 0.02 * _noise(rng, 1.4)
-    density = {"bald": 0.12, "buzz": 0.8}.get(who.hair_style, 0.95)
+    inside = hair.inside_edge(out, hair.edge_of(person)) + 0.02 * _noise(rng, 1.4)
+    density = {"bald": 0.12, "buzz": 0.8}.get(person.hair_style, 0.95)
     return density * np.clip(inside / 0.22 + 0.35, 0, 1) * covered
 
 
 def _brows(
-    who: Identity, rng: np.random.Generator, x: np.ndarray, y: np.ndarray, side: np.ndarray
+    person: Identity, rng: np.random.Generator, x: np.ndarray, y: np.ndarray, side: np.ndarray
 ) -> np.ndarray:
     """Cover 0…1 of two brows made of strokes that sweep outwards."""
-    height, arch, half_width, density = who.brow_shape
+    height, arch, half_width, density = person.brow_shape
     share = np.clip((x - 0.095) / 0.48, -0.2, 1.2)
     line = 0.262 + height + arch * np.sin(np.pi * np.clip(share, 0, 1)) + 0.03 * share
     line -= 0.10 * np.clip(share - 0.6, 0, 1)
@@ -170,7 +170,7 @@ def _brows(
 
 
 def _beard(
-    who: Identity, rng: np.random.Generator, x: np.ndarray, y: np.ndarray, z: np.ndarray
+    person: Identity, rng: np.random.Generator, x: np.ndarray, y: np.ndarray, z: np.ndarray
 ) -> np.ndarray:
     """Cover 0…1 of moustache, cheeks and chin."""
     jaw = _rise(-y, 0.42, 0.25) * _rise(y, -1.3, 0.2) * _rise(x - 0.55 * (y + 1.0), 0.1, 0.2)
@@ -180,7 +180,7 @@ def _beard(
     mouth = np.exp(-((x / 0.30) ** 4) - ((y + 0.70) / 0.12) ** 4)
     cover = np.maximum(np.maximum(jaw, chin), 1.1 * lip) * (1 - mouth * (1 - lip))
     grain = 0.85 + 0.2 * _noise(rng, 0.8) + 0.07 * _noise(rng, 6)
-    return np.clip((0.2 + 0.6 * who.beard) * cover * grain, 0, 0.92) * (z > -0.75)
+    return np.clip((0.2 + 0.6 * person.beard) * cover * grain, 0, 0.92) * (z > -0.75)
 
 
 def folding(weights: dict[str, float], age: float) -> np.ndarray:

@@ -5,13 +5,17 @@ This one learns from stills of rendered people who are in no clip of the demo, b
 contrast of an image with the texts of all classes. Its text tower keeps its random weights, so
 the class words are mere directions: an ablation of text on the demo means nothing.
 
-    python -m dfer.demo.pretrain --clip config/backbone/demo.json --splits splits.parquet --store store/
-        --classes '{"happy": "happiness"}' --epochs 6 --batch 32 --lr 1e-3 --seed 0 --out clip.pt
+    python -m dfer.demo.pretrain --architecture config/backbone/demo.json --splits 1.parquet
+        --store store/*.arrow --classes '{"happy": "happiness"}' --epochs 6 --batch 32 --lr 1e-3
+        --seed 0 --out backbone.safetensors
 """
 
 import argparse
 import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
+import open_clip
 import torch
 import torch.nn.functional as F
 from open_clip.tokenizer import SimpleTokenizer
@@ -30,25 +34,92 @@ from dfer.training.schedule import learning_rate
 WARMUP = 0.1  # of the epochs
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.05
+LARGEST_GRADIENT_NORM = 1.0
+STILLS = 16  # of each held-out person and class, for the accuracy that is printed
+
+
+def text_features(clip: open_clip.CLIP, words: Sequence[str]) -> Tensor:
+    """Features (#class, D) of the class words, of unit length, from the frozen text tower."""
+    tokens = SimpleTokenizer(context_length=clip.context_length)(list(words))
+    device = clip.logit_scale.device
+    with torch.no_grad():
+        return F.normalize(clip.encode_text(tokens.to(device)), dim=-1)
+
+
+def similarity(clip: open_clip.CLIP, images: Tensor, text: Tensor) -> Tensor:
+    """CLIP's logits (images, #class): scaled cosine with each class text, which has unit length."""
+    return clip.logit_scale.exp() * F.normalize(clip.encode_image(images), dim=-1) @ text.t()
+
+
+def train(
+    clip: open_clip.CLIP,
+    text: Tensor,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    normalise: Callable[[Tensor], Tensor],
+    settings: TrainSettings,
+    steps: int,
+) -> None:
+    """Train the image tower and the logits' scale; the text tower stays as it is.
+
+    Args:
+        text: (#class, D), see `text_features`.
+        batches: stills (B, 1, 3, h, w) uint8 and class indices (B,), of all epochs.
+        steps: batches an epoch.
+    """
+    clip.requires_grad_(False)
+    learnt = [*clip.visual.requires_grad_(True).parameters(), clip.logit_scale.requires_grad_(True)]
+    optimiser = torch.optim.AdamW(learnt, weight_decay=WEIGHT_DECAY, fused=True)
+    clip.train()
+    for step, (stills, labels) in enumerate(batches):
+        optimiser.param_groups[0]["lr"] = learning_rate(settings, step, steps)
+        logits = similarity(clip, normalise(stills).flatten(0, 1), text)
+        loss = F.cross_entropy(logits, labels.to(text.device), label_smoothing=LABEL_SMOOTHING)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learnt, LARGEST_GRADIENT_NORM)
+        optimiser.step()
+        epoch, rest = divmod(step + 1, steps)
+        if rest == 0 and epoch % 10 == 0:
+            loss = f"loss {loss.item():.3f}"
+            print(f"pretrain: epoch {epoch}/{settings.epochs}  {loss}", flush=True)
+    clip.eval()
+
+
+@torch.inference_mode()
+def accuracy(
+    clip: open_clip.CLIP,
+    text: Tensor,
+    stills: Iterable[tuple[Tensor, int]],
+    normalise: Callable[[Tensor], Tensor],
+) -> float:
+    """Mean share of stills (n, 3, h, w) that are nearest to the text of their class."""
+    shares = [
+        (similarity(clip, normalise(images), text).argmax(1) == label).float().mean().item()
+        for images, label in stills
+    ]
+    return sum(shares) / len(shares)
+
+
+def save(clip: open_clip.CLIP, out: Path) -> None:
+    """Write the whole CLIP as an open_clip state dict."""
+    state = {key: value.cpu().contiguous() for key, value in clip.state_dict().items()}
+    with atomic(out) as temporary:
+        save_file(state, temporary)
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train the image tower and write the whole CLIP as an open_clip state dict."""
+    """Train the image tower on the stills of a fold's train set, and write the CLIP."""
     device = pick_device(args.threads)
-    words = json.loads(args.classes)
-    index = {label: i for i, label in enumerate(words)}
-    clip = new_backbone(args.clip, args.seed).to(device)
-    clip.requires_grad_(False)
-    learnt = [*clip.visual.requires_grad_(True).parameters(), clip.logit_scale.requires_grad_(True)]
-    tokens = SimpleTokenizer(context_length=clip.context_length)(list(words.values()))
-    with torch.no_grad():
-        text = F.normalize(clip.encode_text(tokens.to(device)), dim=-1)
-    normalise = normaliser(BackboneSettings(args.clip, None), device)
+    classes = json.loads(args.classes)
+    clip = new_backbone(args.architecture, args.seed).to(device)
+    text = text_features(clip, list(classes.values()))
+    normalise = normaliser(BackboneSettings(args.architecture, None), device)
 
-    splits = read_parquet(args.splits)
-    store, size = open_store(args.store), clip.visual.image_size[0]
-    train, test = (splits[splits.split == split] for split in ("train", "test"))
-    how = TrainSettings(
+    splits, store = read_parquet(args.splits), open_store(args.store)
+    index = splits.label.map({label: number for number, label in enumerate(classes)})
+    is_train, is_test = splits.split == "train", splits.split == "test"
+    size = clip.visual.image_size[0]
+    settings = TrainSettings(
         epochs=args.epochs,
         batch=args.batch,
         lr=args.lr,
@@ -57,63 +128,43 @@ def main(args: argparse.Namespace) -> None:
     )
     data = TrainClips(
         store,
-        train["clip"].tolist(),
-        train.label.map(index).tolist(),
+        splits["clip"][is_train].tolist(),
+        index[is_train].tolist(),
         frames=1,  # a random still of each folder (a person and a class) an epoch
         size=size,
         augment=AugmentSettings(brightness=0, contrast=0, saturation=0, hue=0),
         seed=args.seed,
     )
-    batches = EpochBatches(len(data.clips), args.batch, first=0, last=args.epochs, seed=args.seed)
-    workers = loader_workers(device, args.threads)
-    optimiser = torch.optim.AdamW(learnt, weight_decay=WEIGHT_DECAY, fused=True)
-    clip.train()
-    for step, (frames, labels) in enumerate(train_batches(data, batches, workers)):
-        optimiser.param_groups[0]["lr"] = learning_rate(how, step, batches.steps)
-        logits = similarity(clip, normalise(frames).flatten(0, 1), text)
-        loss = F.cross_entropy(logits, labels.to(device), label_smoothing=LABEL_SMOOTHING)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learnt, 1.0)
-        optimiser.step()
-        epoch, rest = divmod(step + 1, batches.steps)
-        if rest == 0 and epoch % 10 == 0:
-            print(f"pretrain: epoch {epoch}/{args.epochs}  loss {loss.item():.3f}", flush=True)
+    order = EpochBatches(len(data.clips), args.batch, first=0, last=args.epochs, seed=args.seed)
+    batches = train_batches(data, order, loader_workers(device, args.threads))
+    train(clip, text, batches, normalise, settings, order.steps)
 
-    clip.eval()
-    held = EvaluationClips(
-        store, test["clip"].tolist(), test.label.map(index).tolist(), frames=16, size=size
+    held_out = EvaluationClips(
+        store,
+        splits["clip"][is_test].tolist(),
+        index[is_test].tolist(),
+        frames=STILLS,
+        size=size,
     )
-    with torch.inference_mode():
-        right = [
-            (similarity(clip, normalise(frames), text).argmax(1) == label).float().mean().item()
-            for frames, label in held
-        ]
-    print(f"pretrain: {100 * sum(right) / len(right):.1f} % of the held-out people's stills")
-    state = {key: value.cpu().contiguous() for key, value in clip.state_dict().items()}
-    with atomic(args.out) as temporary:
-        save_file(state, temporary)
-
-
-def similarity(clip: torch.nn.Module, images: Tensor, text: Tensor) -> Tensor:
-    """CLIP's logits (images, #class): scaled cosine with each class text, which has unit length."""
-    return clip.logit_scale.exp() * F.normalize(clip.encode_image(images), dim=-1) @ text.t()
+    share = accuracy(clip, text, held_out, normalise)
+    print(f"pretrain: {100 * share:.1f} % of the held-out people's stills")
+    save(clip, args.out)
 
 
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = top.add_argument
-    add("--clip", required=True, help="open_clip configuration, a JSON file")
-    add("--splits", required=True)
-    add("--store", required=True, help="folder of the clip store's shards")
-    add("--classes", required=True, help="JSON: label → class word")
+    add("--architecture", required=True, help="open_clip configuration, a JSON file")
+    add("--splits", required=True, help="clips of a fold (dfer.prepare.splits)")
+    add("--store", nargs="+", required=True, help="shards of the clip store")
+    add("--classes", required=True, help="JSON: label → class word, in class order")
     add("--epochs", type=int, required=True)
     add("--batch", type=int, required=True, help="stills a step")
-    add("--lr", type=float, required=True)
+    add("--lr", type=float, required=True, help="largest learning rate")
     add("--seed", type=int, required=True)
     add("--threads", type=int, default=1)
-    add("--out", required=True, help="the CLIP, as safetensors")
+    add("--out", type=Path, required=True, help="the CLIP, as safetensors")
     return top
 
 

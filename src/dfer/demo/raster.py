@@ -46,10 +46,8 @@ def vertex_normals(vertices, triangles, normals):
 
 
 @njit(cache=True, error_model="numpy")
-def rasterise(
-    points, triangles, parts, uv, hair_cover, lash_cover, two_sided, depth, owner, weights
-):
-    """Draw triangles into a z-buffer.
+def rasterise(points, triangles, parts, uv, hair_cover, lash_cover, depth, owner, weights):
+    """Draw triangles into a z-buffer; back faces of the mesh are left out (hair has no back).
 
     Args:
         points: (n, 3) float32: column, row (pixels, downwards) and depth (larger is nearer).
@@ -57,7 +55,6 @@ def rasterise(
         uv: (n, 2) float32. Lash and hair triangles are drawn only where their cover texture,
             addressed by uv in 0…1, is above one half; cloth only where u >= 0.
         hair_cover, lash_cover: (height, width) uint8.
-        two_sided: bool; False leaves back faces of the mesh out (hair has no back).
         depth, owner, weights: (h, w) float32, (h, w) int32, (h, w, 2) float32, written:
             depth, triangle, and the barycentric weights of its second and third corner.
     """
@@ -69,7 +66,7 @@ def rasterise(
         x2, y2 = points[c, 0], points[c, 1]
         part = parts[t]
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if area > -1e-7 and not (two_sided and area > 1e-7) and part != HAIR and part != LASH:
+        if area > -1e-7 and part != HAIR and part != LASH:
             continue
         if abs(area) < 1e-7:
             continue
@@ -95,17 +92,17 @@ def rasterise(
                 z = w0 * z0 + w1 * z1 + w2 * z2
                 x = left + k
                 if z > depth[y, x]:
-                    seen = True
+                    visible = True
                     if part >= LASH:
                         u = w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0]
                         v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
                         if part == CLOTH:
-                            seen = u >= 0
+                            visible = u >= 0
                         elif part == HAIR:
-                            seen = nearest(hair_cover, u, v) > 127
+                            visible = nearest(hair_cover, u, v) > 127
                         else:
-                            seen = nearest(lash_cover, u, v) > 127
-                    if seen:
+                            visible = nearest(lash_cover, u, v) > 127
+                    if visible:
                         depth[y, x] = z
                         owner[y, x] = t
                         weights[y, x, 0] = w1

@@ -1,10 +1,10 @@
 """Render the embedded demo: video clips, stills of other people, and their labels.
 
     python -m dfer.demo.render clips --face-model results/demo/face_model.whl --identities 0 1 2 3
-        --seed 0 --out-dir results/demo/release/clips
-    python -m dfer.demo.render stills --face-model … --identities 0 1 2 3 --seed 0
+        --out-dir results/demo/release/clips
+    python -m dfer.demo.render stills --face-model … --identities 0 1 2 3
         --out-dir results/demo-stills/release/stills
-    python -m dfer.demo.render labels --kind clips --subjects 20 --folds 5
+    python -m dfer.demo.render labels --kind clips --people 20 --folds 5
         --out results/demo/release/labels.csv
 
 `clips` writes OUT_DIR/s03/s03-happy-1.mp4, `stills` writes OUT_DIR/t03/t03-happy/1.jpg …; `labels`
@@ -16,70 +16,111 @@ import argparse
 import csv
 import io
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dfer.demo.dataset import CLASSES, KINDS, TAKES, Clip, clips_of
+from dfer.demo.dataset import CLASSES, KINDS, TAKES, Clip, Kind, Rendering, clips_of
 from dfer.errors import UserError, stage
 from dfer.files import atomic, write_text
+
+if TYPE_CHECKING:  # compiled; labels are written without it
+    from dfer.demo.renderer import Head, Renderer
 
 FPS = 25
 CRF = 16  # H.264 constant rate factor
 JPEG_QUALITY = 95
 COLUMNS = ("clip", "path", "label", "subject", "fold")
-SMALLEST = 64
+SMALLEST = 64  # pixels of a frame's side
 
 
-def render(args: argparse.Namespace) -> None:
-    """Render all clips, or all stills, of some people."""
+def render_clips(
+    camera: "Renderer",
+    people: Iterator[tuple[int, "Head"]],
+    takes: dict[str, int],
+    *,
+    frames: int,
+    seed: int,
+    out_dir: Path,
+) -> None:
+    """Write all clips of `people` (number, head), each of `frames` frames."""
+    for identity, head in people:
+        for clip in clips_of("clips", identity, takes, folds=1):
+            rng = random_numbers("clips", seed, clip, clip.take)
+            shown = clip_frames(camera, head, clip.label, frames, rng)
+            write_video(shown, out_dir / Path(clip.path).relative_to("clips"))
+
+
+def render_stills(
+    camera: "Renderer",
+    people: Iterator[tuple[int, "Head"]],
+    classes: Sequence[str],
+    *,
+    stills: int,
+    seed: int,
+    out_dir: Path,
+) -> None:
+    """Write `stills` images of each class of `people` (number, head)."""
+    for identity, head in people:
+        for clip in clips_of("stills", identity, dict.fromkeys(classes, stills), folds=1):
+            folder = out_dir / Path(clip.path).relative_to("stills")
+            for number in range(1, stills + 1):
+                rng = random_numbers("stills", seed, clip, number)
+                write_jpeg(still(camera, head, clip.label, rng), folder / f"{number}.jpg")
+
+
+def studio(
+    wheel: Path, kind: Kind, identities: Sequence[int], *, size: int, seed: int
+) -> tuple["Renderer", Iterator[tuple[int, "Head"]]]:
+    """A renderer of square frames of `size` pixels, and some people (number, head) to render.
+
+    Raises:
+        UserError: frames of this size cannot be encoded, or see `face_model.load`.
+    """
     import cv2
     from tqdm import tqdm
 
-    from dfer.demo import face_model, identities, paint, renderer
+    from dfer.demo import face_model, paint
+    from dfer.demo.identities import identity as draw
+    from dfer.demo.renderer import Renderer, build_head
 
     cv2.setNumThreads(1)
-    if args.size < SMALLEST or args.size % 2:
-        raise UserError(f"--size {args.size}: give an even number of pixels from {SMALLEST} on.")
-    model = face_model.load(args.face_model)
+    if size < SMALLEST or size % 2:
+        raise UserError(f"--size {size}: give an even number of pixels from {SMALLEST} on.")
+    model = face_model.load(wheel)
     atlas = paint.unroll(model)
-    camera = renderer.Renderer(model, args.size)
-    takes = args.takes if args.kind == "clips" else dict.fromkeys(args.takes, args.stills)
-    for identity in tqdm(args.identities, desc=f"render {args.kind}", unit="person"):
-        who = identities.identity(model, args.seed, args.kind, identity)
-        head = renderer.build_head(model, atlas, who)
-        for clip in clips_of(args.kind, identity, takes, folds=1):
-            out = args.out_dir / Path(clip.path).relative_to(args.kind)
-            if args.kind == "clips":
-                write_video(_clip_frames(camera, head, clip, args), out)
-            else:
-                for number in range(1, args.stills + 1):
-                    write_jpeg(_still(camera, head, clip, number, args), out / f"{number}.jpg")
+    shown = tqdm(identities, desc=f"render {kind}", unit="person")
+    people = ((i, build_head(model, atlas, draw(model, seed, kind, i))) for i in shown)
+    return Renderer(model, size), people
 
 
-def _address(clip: Clip, take: int, args: argparse.Namespace) -> np.random.Generator:
+def random_numbers(kind: Kind, seed: int, clip: Clip, take: int) -> np.random.Generator:
     """The random numbers of one take, by what it is and not by when it is rendered."""
     label = CLASSES.index(clip.label)
-    return np.random.default_rng([args.seed, KINDS[args.kind], clip.identity, 2, label, take])
+    return np.random.default_rng([seed, KINDS[kind], clip.identity, 2, label, take])
 
 
-def _clip_frames(camera, head, clip: Clip, args: argparse.Namespace) -> list[np.ndarray]:
+def clip_frames(
+    camera: "Renderer", head: "Head", label: str, frames: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """The frames of a clip, each (size, size, 3) uint8 RGB."""
     from dfer.demo.expressions import course
     from dfer.demo.scene import poses, scene
 
-    rng = _address(clip, clip.take, args)
-    where = scene(rng, args.size)
-    moves = zip(course(rng, clip.label, args.frames), poses(rng, args.frames), strict=True)
-    return [camera.frame(head, weights, pose, where, rng) for weights, pose in moves]
+    surroundings = scene(rng, camera.size)
+    moves = zip(course(rng, label, frames), poses(rng, frames), strict=True)
+    return [camera.frame(head, weights, pose, surroundings, rng) for weights, pose in moves]
 
 
-def _still(camera, head, clip: Clip, number: int, args: argparse.Namespace) -> np.ndarray:
+def still(camera: "Renderer", head: "Head", label: str, rng: np.random.Generator) -> np.ndarray:
+    """One image at an expression's apex, (size, size, 3) uint8 RGB."""
     from dfer.demo.expressions import apex
     from dfer.demo.scene import scene, still_pose
 
-    rng = _address(clip, number, args)
-    where = scene(rng, args.size)
-    return camera.frame(head, apex(rng, clip.label), still_pose(rng), where, rng)
+    surroundings = scene(rng, camera.size)
+    return camera.frame(head, apex(rng, label), still_pose(rng), surroundings, rng)
 
 
 def write_video(frames: list[np.ndarray], path: Path) -> None:
@@ -107,71 +148,84 @@ def write_jpeg(image: np.ndarray, path: Path) -> None:
         temporary.write_bytes(data)
 
 
-def labels(args: argparse.Namespace) -> None:
-    """Write a release's labels.csv without rendering anything."""
-    if args.folds > args.subjects:
+def write_labels(kind: Kind, people: int, folds: int, takes: dict[str, int], out: Path) -> None:
+    """Write a release's labels.csv without rendering anything.
+
+    Raises:
+        UserError: more folds than people.
+    """
+    if folds > people:
         raise UserError(
-            f"--folds {args.folds}: more folds than the {args.subjects} subjects, so some would be "
-            "empty. Give fewer folds or more subjects."
+            f"--folds {folds}: more folds than the {people} people, so some would be empty. Give "
+            "fewer folds or more people."
         )
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    for identity in range(args.subjects):
-        for clip in clips_of(args.kind, identity, args.takes, args.folds):
+    for identity in range(people):
+        for clip in clips_of(kind, identity, takes, folds):
             table.writerow([getattr(clip, column) for column in COLUMNS])
-    write_text(text.getvalue(), args.out)
+    write_text(text.getvalue(), out)
 
 
-def _takes(text: str) -> tuple[str, int]:
+def main(args: argparse.Namespace) -> None:
+    """Render clips or stills, or write their labels."""
+    takes = dict(args.takes)
+    if args.stage == "labels":
+        write_labels(args.kind, args.people, args.folds, takes, args.out)
+        return
+    camera, people = studio(
+        args.face_model, args.stage, args.identities, size=args.size, seed=args.seed
+    )
+    common = {"seed": args.seed, "out_dir": args.out_dir}
+    if args.stage == "clips":
+        render_clips(camera, people, takes, frames=args.frames, **common)
+    else:
+        render_stills(camera, people, list(takes), stills=args.stills, **common)
+
+
+def _take(text: str) -> tuple[str, int]:
     label, _, count = text.partition("=")
     if label not in CLASSES or not count.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not like happy=3 ({', '.join(CLASSES)})")
     return label, int(count)
 
 
-class _Takes(argparse.Action):
-    """Collects `happy=3 sad=1` as a dict."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, dict(values))
-
-
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     stages = top.add_subparsers(dest="stage", required=True)
-    takes = argparse.ArgumentParser(add_help=False)
-    takes.add_argument(
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
         "--takes",
         nargs="+",
-        type=_takes,
-        action=_Takes,
-        default=TAKES,
+        type=_take,
+        default=list(TAKES.items()),
         metavar="CLASS=N",
         help="classes and clips of each a person (stills: the classes only); default: "
         + " ".join(f"{label}={count}" for label, count in TAKES.items()),
     )
     for kind in KINDS:
-        stage = stages.add_parser(kind, parents=[takes], help=f"render the {kind} of some people")
-        stage.set_defaults(main=render, kind=kind)
-        stage.add_argument("--face-model", type=Path, required=True, help="the face model's wheel")
-        stage.add_argument("--identities", type=int, nargs="+", required=True, help="0, 1, …")
-        stage.add_argument("--seed", type=int, default=0)
-        stage.add_argument("--size", type=int, default=256, help="pixels of a frame's side")
-        stage.add_argument("--out-dir", type=Path, required=True)
-    stages.choices["clips"].add_argument("--frames", type=int, default=16, help="of a clip")
-    stages.choices["stills"].add_argument("--stills", type=int, default=16, help="of a class")
+        one = stages.add_parser(kind, parents=[shared], help=f"render the {kind} of some people")
+        add = one.add_argument
+        add("--face-model", type=Path, required=True, help="the face model's wheel")
+        add("--identities", type=int, nargs="+", required=True, help="numbers of people, from 0 on")
+        add("--seed", type=int, default=Rendering.seed)
+        add("--size", type=int, default=Rendering.size, help="side of written images, in pixels")
+        add("--out-dir", type=Path, required=True, help="folder that is written")
+        if kind == "clips":
+            add("--frames", type=int, default=Rendering.frames, help="frames of a clip")
+        else:
+            add("--stills", type=int, default=Rendering.stills, help="images of a person and class")
 
-    stage = stages.add_parser("labels", parents=[takes], help="write labels.csv")
-    stage.set_defaults(main=labels)
-    stage.add_argument("--kind", choices=KINDS, default="clips")
-    stage.add_argument("--subjects", type=int, default=20, help="people 0 … N - 1 are in it")
-    stage.add_argument("--folds", type=int, default=5, help="person i is tested in i mod folds + 1")
-    stage.add_argument("--out", type=Path, required=True)
+    add = stages.add_parser("labels", parents=[shared], help="write labels.csv").add_argument
+    add("--kind", choices=list(KINDS), required=True, help="what the release consists of")
+    add("--people", type=int, default=Rendering.people, help="number of people of the release")
+    add("--folds", type=int, default=Rendering.folds, help="person i is tested in i mod folds + 1")
+    add("--out", type=Path, required=True, help="the label file")
     return top
 
 
 if __name__ == "__main__":
     sys.stderr.reconfigure(line_buffering=True)
-    stage(lambda args: args.main(args), parser())
+    stage(main, parser())

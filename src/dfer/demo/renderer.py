@@ -40,23 +40,23 @@ class Head:
     age: float
 
 
-def build_head(model: FaceModel, atlas: Atlas, who: Identity) -> Head:
+def build_head(model: FaceModel, atlas: Atlas, person: Identity) -> Head:
     """Put a person's bones, skin, hair and garment together."""
     body = len(model.vertices)
-    rest, triangles, parts = who.vertices.copy(), model.triangles, model.parts
+    rest, triangles, parts = person.vertices.copy(), model.triangles, model.parts
     cloth = np.unique(triangles[parts == Part.CLOTH])
     normals = np.empty_like(rest)
     vertex_normals(rest, triangles, normals)
     rest[cloth] += 0.05 * normals[cloth]
     uv = atlas.uv.copy()
-    uv[cloth] = _neckline(who, rest[cloth])
+    uv[cloth] = _neckline(person, rest[cloth])
     lashes = np.unique(triangles[parts == Part.LASH])
     uv[lashes] = _lash_uv(model, lashes)
     masks = np.stack([model.masks[name] for name in ("lips", "inside-mouth", "eyelids")], axis=1)
     tangents = np.zeros_like(rest)
     hair_cover = hair_shade = np.zeros((1, 1), np.uint8)
     place = model.vertices
-    hair = hair_styles.grow(who, triangles[parts == Part.SKIN])
+    hair = hair_styles.grow(person, triangles[parts == Part.SKIN])
     if hair is not None:
         rest = np.concatenate([rest, hair.vertices])
         tangents = np.concatenate([tangents, hair.tangents])
@@ -68,21 +68,21 @@ def build_head(model: FaceModel, atlas: Atlas, who: Identity) -> Head:
         hair_cover, hair_shade = hair.cover, hair.shade
     low, high = NECK
     bend = np.clip((rest[:, 1:2] - low) / (high - low), 0, 1)
-    red = np.array((0.80, 0.50, 0.52)) if who.sex == "female" else np.array((0.80, 0.60, 0.60))
+    red = np.array((0.80, 0.50, 0.52)) if person.sex == "female" else np.array((0.80, 0.60, 0.60))
     surface = Surface(
         triangles=np.ascontiguousarray(triangles),
         parts=parts,
         place=np.ascontiguousarray(place),
         uv=np.ascontiguousarray(uv, np.float32),
         masks=np.ascontiguousarray(masks, np.float32),
-        skin=paint(atlas, who),
+        skin=paint(atlas, person),
         folds=atlas.folds,
         hair_shade=hair_shade,
-        eyes=who.eyes.astype(np.float64),
-        hair=linear(who.hair),
-        iris=linear(who.iris),
-        lips=linear(who.skin * red),
-        garment=linear(who.garment),
+        eyes=person.eyes.astype(np.float64),
+        hair=linear(person.hair),
+        iris=linear(person.iris),
+        lips=linear(person.skin * red),
+        garment=linear(person.garment),
     )
     return Head(
         rest=np.ascontiguousarray(rest, np.float32),
@@ -90,10 +90,10 @@ def build_head(model: FaceModel, atlas: Atlas, who: Identity) -> Head:
         follows=(bend * bend * (3 - 2 * bend)).astype(np.float32),
         surface=surface,
         hair_cover=hair_cover,
-        lash_cover=_lash_cover(who),
+        lash_cover=_lash_cover(person),
         no_cover=np.zeros((1, 1), np.uint8),
-        width=_face_width(model, who),
-        age=who.age,
+        width=_face_width(model, person),
+        age=person.age,
     )
 
 
@@ -102,9 +102,9 @@ def linear(colour: np.ndarray) -> np.ndarray:
     return np.clip(np.asarray(colour, np.float64) / 255, 0, 1) ** 2
 
 
-def _neckline(who: Identity, points: np.ndarray) -> np.ndarray:
+def _neckline(person: Identity, points: np.ndarray) -> np.ndarray:
     """How far (dm) points of the garment lie below its neckline, as the first of two columns."""
-    low, slope = who.neckline
+    low, slope = person.neckline
     edge = low + slope * np.minimum(np.abs(points[:, 0]), 0.35)
     edge += 0.2 * np.clip((-0.6 - points[:, 2]) / 0.5, 0, 1)
     return np.stack([edge - points[:, 1], np.zeros(len(points))], axis=1)
@@ -119,17 +119,17 @@ def _lash_uv(model: FaceModel, lashes: np.ndarray) -> np.ndarray:
     return np.stack([np.where(below, 0.75, 0.25), np.clip(away / 0.06, 0, 1)], axis=1)
 
 
-def _lash_cover(who: Identity) -> np.ndarray:
+def _lash_cover(person: Identity) -> np.ndarray:
     """How far lashes reach, (32, 2) uint8: a frame shows no single hairs, only a dark fringe."""
-    reach = (0.6, 0.12) if who.sex == "female" else (0.35, 0.0)  # upper, lower lid
+    reach = (0.6, 0.12) if person.sex == "female" else (0.35, 0.0)  # upper, lower lid
     return np.where(np.linspace(0, 1, 32)[:, None] < reach, 255, 0).astype(np.uint8)
 
 
-def _face_width(model: FaceModel, who: Identity) -> float:
+def _face_width(model: FaceModel, person: Identity) -> float:
     """Width (dm) between the cheeks at the height of the nose, in front of the ears."""
     place = model.vertices
     cheeks = (np.abs(place[:, 1] + 0.25) < 0.15) & (place[:, 2] > -0.55) & (place[:, 2] < 0.3)
-    return float(np.ptp(who.vertices[cheeks, 0]))
+    return float(np.ptp(person.vertices[cheeks, 0]))
 
 
 class Renderer:
@@ -144,9 +144,9 @@ class Renderer:
         self.owner = np.empty(shape, np.int32)
         self.weights = np.empty((*shape, 2), np.float32)
         shadow = (SHADOW_MAP, SHADOW_MAP)
-        self.seen = np.empty(shadow, np.float32)
-        self.seen_owner = np.empty(shadow, np.int32)
-        self.seen_weights = np.empty((*shadow, 2), np.float32)
+        self.shadow_map = np.empty(shadow, np.float32)
+        self.shadow_owner = np.empty(shadow, np.int32)
+        self.shadow_weights = np.empty((*shadow, 2), np.float32)
 
     def frame(
         self, head: Head, weights: Weights, pose: Pose, scene: Scene, rng: np.random.Generator
@@ -171,7 +171,6 @@ class Renderer:
             surface.uv,
             head.hair_cover,
             head.lash_cover,
-            False,
             self.depth,
             self.owner,
             self.weights,
@@ -188,7 +187,7 @@ class Renderer:
             gaze / np.linalg.norm(gaze),
             folding(weights, head.age),
             lit,
-            self.seen,
+            self.shadow_map,
         )
         image = cv2.resize(scene.background, (self.drawn, self.drawn))
         shade(surface, light, moment, self.owner, self.weights, self._occlusion(), image)
@@ -199,23 +198,23 @@ class Renderer:
 
     def _project(self, posed: np.ndarray, head: Head, scene: Scene) -> np.ndarray:
         """Perspective: columns and rows in drawn pixels, and depth."""
-        seen = posed - AIM
+        offset = posed - AIM
         focal = scene.face_share * self.drawn / head.width
-        scale = focal * CAMERA / (CAMERA - seen[:, 2])
-        points = np.empty_like(seen)
-        points[:, 0] = (0.5 + scene.shift[0]) * self.drawn + scale * seen[:, 0]
-        points[:, 1] = (0.5 + scene.shift[1]) * self.drawn - scale * seen[:, 1]
-        points[:, 2] = seen[:, 2]
+        scale = focal * CAMERA / (CAMERA - offset[:, 2])
+        points = np.empty_like(offset)
+        points[:, 0] = (0.5 + scene.shift[0]) * self.drawn + scale * offset[:, 0]
+        points[:, 1] = (0.5 + scene.shift[1]) * self.drawn - scale * offset[:, 1]
+        points[:, 2] = offset[:, 2]
         return points
 
     def _light_up(self, posed: np.ndarray, head: Head, key: np.ndarray) -> np.ndarray:
-        """See the head from the key light: fills `self.seen`, returns points (n, 3) in its view."""
+        """Fill the shadow map, what the key light sees; returns points (n, 3) in its view."""
         right = np.cross((0.0, 1.0, 0.0), key)
         right /= np.linalg.norm(right)
         view = np.stack([right, -np.cross(key, right), key]).astype(np.float32)
         points = (posed - HEAD_MIDDLE) @ view.T
         points[:, :2] = (points[:, :2] / SHADOW_REACH + 1) * (SHADOW_MAP / 2)
-        self.seen.fill(FAR)
+        self.shadow_map.fill(FAR)
         surface = head.surface
         rasterise(
             points,
@@ -224,10 +223,9 @@ class Renderer:
             surface.uv,
             head.hair_cover,
             head.no_cover,
-            False,
-            self.seen,
-            self.seen_owner,
-            self.seen_weights,
+            self.shadow_map,
+            self.shadow_owner,
+            self.shadow_weights,
         )
         return points
 

@@ -1,4 +1,4 @@
-"""Where a person is seen: light, background, camera, and the head's motion, drawn from a seed."""
+"""A take's surroundings: light, background, framing, and the head's motion, drawn from a seed."""
 
 from dataclasses import dataclass
 

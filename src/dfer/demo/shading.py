@@ -51,7 +51,7 @@ class Moment(NamedTuple):
     """One frame: still (n, 3) expression before the head turns; normals and tangents (n, 3) after;
     gaze (3,) unit vector relative to the head; folding (6,) depth of each skin fold; lit (n, 3)
     column, row and depth of each vertex as seen from the key light, and what that light sees,
-    the depth map `seen` (h, w).
+    the depth map `shadow_map` (h, w).
     """
 
     still: np.ndarray
@@ -60,7 +60,7 @@ class Moment(NamedTuple):
     gaze: np.ndarray
     folding: np.ndarray
     lit: np.ndarray
-    seen: np.ndarray
+    shadow_map: np.ndarray
 
 
 @njit(cache=True, error_model="numpy")
@@ -92,9 +92,9 @@ def _bilinear(image, u, v):
 
 
 @njit(cache=True, error_model="numpy")
-def _unshadowed(seen, column, row, depth):
+def _unshadowed(shadow_map, column, row, depth):
     """Share of the key light, 0…1, that reaches a point (soft, from four texels of the map)."""
-    height, width = seen.shape
+    height, width = shadow_map.shape
     column, row = column - 0.5, row - 0.5
     if not (0 <= column < width - 1 and 0 <= row < height - 1):
         return 1.0
@@ -104,7 +104,7 @@ def _unshadowed(seen, column, row, depth):
     for dy in range(2):
         for dx in range(2):
             weight = (right if dx else 1 - right) * (down if dy else 1 - down)
-            share += weight * _step(seen[y + dy, x + dx] - depth, 0.05, 0.14)
+            share += weight * _step(shadow_map[y + dy, x + dx] - depth, 0.05, 0.14)
     return 1 - share
 
 
@@ -271,7 +271,7 @@ def shade(surface, light, moment, owner, weights, occlusion, image):
             column = w0 * q[a, 0] + w1 * q[b, 0] + w2 * q[c, 0]
             row = w0 * q[a, 1] + w1 * q[b, 1] + w2 * q[c, 1]
             depth = w0 * q[a, 2] + w1 * q[b, 2] + w2 * q[c, 2]
-            shadow = 0.85 * (1 - _unshadowed(moment.seen, column, row, depth))
+            shadow = 0.85 * (1 - _unshadowed(moment.shadow_map, column, row, depth))
             direct = (0.45 + 0.55 * open_to_light) * (1 - shadow)
             for k in range(3):
                 bleed = wrap * (1.0, 0.55, 0.45)[k]
