@@ -178,6 +178,7 @@ def test_compiled_code_knows_the_parts_by_number():
 # --- rendering ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_person_alone_has_the_same_bytes_as_among_others(wheel, tiny, tmp_path):
     call("clips", "--face-model", wheel, "--identities", 2, "--out-dir", tmp_path / "clips", *TINY)
     alone = content(tmp_path / "clips")
@@ -185,6 +186,7 @@ def test_one_person_alone_has_the_same_bytes_as_among_others(wheel, tiny, tmp_pa
     assert len(alone) == 2
 
 
+@pytest.mark.slow
 def test_another_process_renders_the_same_bytes(wheel, tiny, tmp_path):
     command = [sys.executable, "-m", "dfer.demo.render", "clips", "--face-model", wheel]
     command += ["--identities", "1", "--out-dir", tmp_path / "clips", *TINY]
@@ -193,17 +195,20 @@ def test_another_process_renders_the_same_bytes(wheel, tiny, tmp_path):
     assert theirs == {k: v for k, v in content(tiny / "clips").items() if k.startswith("s01/")}
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_people(wheel, tiny, tmp_path):
     words = ["--identities", 0, "--seed", 1, "--out-dir", tmp_path / "clips", *TINY]
     call("clips", "--face-model", wheel, *words)
     assert content(tmp_path / "clips") != content(tiny / "clips")
 
 
+@pytest.mark.slow
 def test_labels_name_what_is_rendered(tiny):
     named = {row["path"] for row in table(tiny / "labels.csv")}
     assert named == {f"clips/{name}" for name in content(tiny / "clips")}
 
 
+@pytest.mark.slow
 def test_videos_open_in_decord(tiny):
     import decord
 
@@ -225,6 +230,7 @@ def test_video_keeps_colours_apart(tmp_path):
     assert max(green, blue) < 30
 
 
+@pytest.mark.slow
 def test_stills_are_numbered_and_of_other_people(wheel, tiny, tmp_path):
     words = ["--identities", 0, "--stills", 2, "--takes", "happy=1", "--size", 224]
     call("stills", "--face-model", wheel, *words, "--out-dir", tmp_path / "stills")
@@ -239,6 +245,7 @@ def _person(wheel, kind):
     return identities.identity(face_model.load(wheel), 0, kind, 0).vertices
 
 
+@pytest.mark.slow
 def test_faces_are_found_and_at_least_120_pixels_wide(wheel, tmp_path):
     """By dlib's own detector and landmarks, at the default size, for people of both sexes."""
     import decord
@@ -278,6 +285,7 @@ def test_expressions_move_the_mouth_and_brows(wheel, model):
     assert surprise[1] > 1.5 * rest[1]
 
 
+@pytest.mark.slow
 def test_contact_sheet_names_and_shows_the_release(tiny, tmp_path):
     import cv2
 

@@ -26,7 +26,7 @@ from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, open_st
 from dfer.demo.small_backbone import new_backbone
 from dfer.errors import stage
 from dfer.files import atomic, read_parquet
-from dfer.models.backbone import normaliser
+from dfer.models.backbone import normaliser, pixel_statistics
 from dfer.settings import AugmentSettings, BackboneSettings, TrainSettings
 from dfer.training.device import loader_workers, pick_device
 from dfer.training.schedule import learning_rate
@@ -113,7 +113,8 @@ def main(args: argparse.Namespace) -> None:
     classes = json.loads(args.classes)
     clip = new_backbone(args.architecture, args.seed).to(device)
     text = text_features(clip, list(classes.values()))
-    normalise = normaliser(BackboneSettings(args.architecture, None), device)
+    pixels = pixel_statistics(BackboneSettings(args.architecture, None))
+    normalise = normaliser(pixels, device)
 
     splits, store = read_parquet(args.splits), open_store(args.store)
     index = splits.label.map({label: number for number, label in enumerate(classes)})
