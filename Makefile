@@ -25,7 +25,7 @@ test-slurm: setup ## the Slurm profile on a real Slurm of one node, which root i
 lint: setup ## format and style of Python and Snakemake files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakefmt --check workflow
 	$(BIN)/snakemake --lint
 
 bench: setup ## measured costs of the step and of 100,000 clips

@@ -122,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     top.add_argument("--root", type=Path, required=True, help="folder of the release")
-    top.add_argument("--out", type=Path, required=True, help="the picture, a PNG")
+    top.add_argument("--out", type=Path, required=True, help="output (a PNG)")
     return top
 
 

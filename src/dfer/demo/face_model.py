@@ -304,7 +304,7 @@ def main(args: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    top.add_argument("--out", type=Path, required=True, help="where the wheel is put")
+    top.add_argument("--out", type=Path, required=True, help="output (the wheel)")
     top.add_argument("--wheel", type=Path, help=f"take this copy of {FILE_NAME}, do not download")
     return top
 

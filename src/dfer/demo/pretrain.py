@@ -160,12 +160,17 @@ def parser() -> argparse.ArgumentParser:
     add("--splits", required=True, help="clips of a fold (dfer.prepare.splits)")
     add("--store", nargs="+", required=True, help="shards of the clip store")
     add("--classes", required=True, help="JSON: label → class word, in class order")
-    add("--epochs", type=int, required=True)
-    add("--batch", type=int, required=True, help="stills a step")
+    add("--epochs", type=int, required=True, help="each shows one still of a folder")
+    add(
+        "--batch",
+        type=int,
+        required=True,
+        help="clips that are computed at once (stills of a step)",
+    )
     add("--lr", type=float, required=True, help="largest learning rate")
-    add("--seed", type=int, required=True)
-    add("--threads", type=int, default=1)
-    add("--out", type=Path, required=True, help="the CLIP, as safetensors")
+    add("--seed", type=int, required=True, help="seed of all that is drawn")
+    add("--threads", type=int, default=1, help="threads to compute with")
+    add("--out", type=Path, required=True, help="output (the CLIP, as safetensors)")
     return top
 
 

@@ -210,9 +210,9 @@ def parser() -> argparse.ArgumentParser:
         add = one.add_argument
         add("--face-model", type=Path, required=True, help="the face model's wheel")
         add("--identities", type=int, nargs="+", required=True, help="numbers of people, from 0 on")
-        add("--seed", type=int, default=Rendering.seed)
+        add("--seed", type=int, default=Rendering.seed, help="seed of all that is drawn")
         add("--size", type=int, default=Rendering.size, help="side of written images, in pixels")
-        add("--out-dir", type=Path, required=True, help="folder that is written")
+        add("--out-dir", type=Path, required=True, help="folder of the outputs")
         if kind == "clips":
             add("--frames", type=int, default=Rendering.frames, help="frames of a clip")
         else:
@@ -222,7 +222,7 @@ def parser() -> argparse.ArgumentParser:
     add("--kind", choices=list(KINDS), required=True, help="what the release consists of")
     add("--people", type=int, default=Rendering.people, help="number of people of the release")
     add("--folds", type=int, default=Rendering.folds, help="person i is tested in i mod folds + 1")
-    add("--out", type=Path, required=True, help="the label file")
+    add("--out", type=Path, required=True, help="output (the label file)")
     return top
 
 
