@@ -92,6 +92,14 @@ def test_a_source_that_a_layout_has_not_is_named():
         check_config(config, SCHEMA)
 
 
+def test_braces_in_a_root_are_refused_before_snakemake_trips_over_them():
+    config = read()
+    config["datasets"]["demo"]["root"] = "data/{mine}"
+    del config["datasets"]["demo"]["render"]
+    with pytest.raises(UserError, match=r"datasets\.demo\.root: .* braces in a path"):
+        check_config(config, SCHEMA)
+
+
 def test_what_is_rendered_lies_below_results_whatever_its_name():
     config = read()
     config["datasets"]["people"] = config["datasets"].pop("demo")

@@ -1,4 +1,7 @@
-"""Blanks, apostrophes, brackets, braces and letters beyond ASCII, wherever a user may put a name."""
+"""Blanks, apostrophes, brackets and letters beyond ASCII, wherever a user may put a name.
+
+Braces, too, but in a root, where Snakemake takes them for wildcards (test_configuration.py).
+"""
 
 import json
 
@@ -8,7 +11,7 @@ import yaml
 from checkout import CLASSES, CONFIG, Checkout, make_release
 
 CHECKOUT = "it's [a] dëmo {x} $HOME"
-ROOT = "données d'été [1] {2}/re lease"
+ROOT = "données d'été [1]/re lease"
 LABELS = {
     "happy": "l'été «heureux»",
     "sad": "it's {sad} [very]",

@@ -78,6 +78,8 @@ def _unsound_datasets(config: dict[str, Any]) -> Iterable[str]:
             yield f"{where}.source: layout {layout} has no source {source!r}; it has {has}"
         if ("root" in values) == ("render" in values):
             yield f"{where}: give either `root` (a release on disk) or `render` (the demo)"
+        elif "{" in values.get("root", "") or "}" in values.get("root", ""):
+            yield f"{where}.root: Snakemake takes braces in a path for wildcards; link the folder"
         elif "render" in values and layout != "csv":
             yield f"{where}.layout: what is rendered has the layout csv"
         words = list(values["classes"].values())
