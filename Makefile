@@ -25,8 +25,7 @@ test-slurm: setup ## the Slurm profile on a real Slurm of one node, which root i
 lint: setup ## format and style of Python and Snakemake files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check workflow
-	$(BIN)/snakemake --lint
+	$(BIN)/snakefmt --check Snakefile workflow
 
 bench: setup ## measured costs of the step and of 100,000 clips
 	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done

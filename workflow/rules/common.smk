@@ -18,7 +18,10 @@ gc.set_threshold(100_000, 50, 50)
 # This checkout, from wherever the workflow is included or used as a module.
 CHECKOUT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 if not (CHECKOUT / "src/dfer").is_dir():
-    sys.exit(f"error: no src/dfer in {CHECKOUT}: the rules run its modules. Clone the repository.")
+    sys.exit(
+        f"error: {CHECKOUT} has no src/dfer, whose modules the rules run. Clone the repository, and "
+        "name workflow/Snakefile of the clone."
+    )
 
 # Jobs call `python -m dfer.<stage>`: let that be the Python that runs Snakemake, and this checkout.
 SOURCE = str(CHECKOUT / "src")
@@ -43,6 +46,8 @@ try:
     from dfer.tuning.study import overlay
 except SyntaxError as error:  # an edited module
     sys.exit(f"error: {error.filename}, line {error.lineno}: not Python ({error.msg}). Mend it.")
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {error}. Run Snakemake in the environment of {CHECKOUT}/environment.yml.")
 
 try:
     check_config(config, CHECKOUT / "workflow/schemas/config.schema.yaml")
