@@ -25,9 +25,10 @@ from releases import (
 )
 
 from dfer.check.findings import Finding
-from dfer.check.media import look_at, sample
-from dfer.check.official import list_hash, load_facts
-from dfer.check.release import inspect, main, page, parser
+from dfer.check.looks import look_at, sample
+from dfer.check.official import FACTS, list_hash, load_facts
+from dfer.check.page import page
+from dfer.check.release import inspect, main, parser
 from dfer.datasets import dfew, ferv39k, mafw
 from dfer.errors import UserError
 
@@ -50,8 +51,8 @@ def copy(tmp_path: Path):
     return tmp_path, lists, facts_of(lists, DFEW, frames=len(IMAGES))
 
 
-def findings_of(root: Path, facts: dict | None, source: str = "crops", looked: int | None = 20):
-    return inspect(dfew.read(root, source), facts, root, source, looked)[0]
+def findings_of(root: Path, facts: dict | None, source: str = "crops", decoded: int | None = 20):
+    return inspect(dfew.read(root, source), facts, root, source, decoded)[0]
 
 
 # ── Official facts ──────────────────────────────────────────────────────────────────────────────
@@ -269,7 +270,7 @@ def test_missing_empty_damaged_and_short_clips(copy):
             (folder / clip / name).write_bytes((root / "one.jpg").read_bytes()[:700])
     for name in IMAGES[2:]:
         (folder / short / name).unlink()
-    findings = findings_of(root, facts, looked=None)
+    findings = findings_of(root, facts, decoded=None)
     wrong, note = of(findings, "wrong"), of(findings, "note")
     assert wrong["missing clips"].endswith(f"not on disk: {gone}.")
     assert wrong["frames"] == f"1 clips have no frames: {empty}."
@@ -306,9 +307,13 @@ def write_video(path: Path, frames: int) -> None:
     writer.release()
 
 
-def arguments(root: Path, out: Path, *more: str, dataset: str = "dfew", source: str = "crops"):
-    known = ["--dataset", dataset, "--root", str(root), "--source", source, "--out", str(out)]
-    return [*known, *more]
+def arguments(root: Path, out: Path, *more: str, layout: str = "dfew", source: str = "crops"):
+    findings = str(out.with_suffix(".parquet"))
+    return [
+        *("--layout", layout, "--root", str(root), "--source", source),
+        *("--out", str(out), "--out-findings", findings),
+        *more,
+    ]
 
 
 @pytest.fixture
@@ -324,7 +329,7 @@ def videos(tmp_path: Path) -> Path:
 def test_videos(videos, tmp_path):
     """All decoded: the frames of the store are known, not estimated; workers change nothing."""
     out = tmp_path / "out/check_data.md"
-    command = arguments(videos, out, "--all", dataset="csv", source="video")
+    command = arguments(videos, out, "--all", layout="csv", source="video")
     main(parser().parse_args(command))
     text = out.read_text()
     assert "8 clips were decoded from end to end" in text
@@ -352,8 +357,8 @@ def test_looks_keep_the_order_of_the_clips(videos):
         }
     )
     looks = list(look_at(videos, clips, workers=1))
-    assert [(seen.clip, seen.frames) for seen in looks] == [("c3", 13), ("c1", 11), ("c2", 12)]
-    assert all(seen.sizes == ((64, 48),) for seen in looks)
+    assert [(look.clip, look.frames) for look in looks] == [("c3", 13), ("c1", 11), ("c2", 12)]
+    assert all(look.sizes == ((64, 48),) for look in looks)
 
 
 def test_exit_status(videos, tmp_path):
@@ -362,7 +367,7 @@ def test_exit_status(videos, tmp_path):
     command = [sys.executable, "-m", "dfer.check.release"]
 
     def status(*more: str) -> int:
-        run = arguments(videos, tmp_path / "p.md", *more, dataset="csv", source="video")
+        run = arguments(videos, tmp_path / "p.md", *more, layout="csv", source="video")
         return subprocess.run([*command, *run], capture_output=True).returncode
 
     assert status() == 0
@@ -388,6 +393,6 @@ def test_the_page_lists_the_worst_first():
 
 def test_facts_are_hashes_and_counts_alone():
     """No list of a release is in the package: nothing in the facts is as long as a list."""
-    text = (Path(dfew.__file__).parent / "official.json").read_text()
+    text = FACTS.read_text(encoding="utf-8")
     assert len(text) < 10_000
     assert json.loads(text).keys() == {"about", "dfew", "ferv39k", "mafw"}

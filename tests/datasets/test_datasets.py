@@ -19,12 +19,13 @@ from releases import (
     write_mafw_lists,
 )
 
-from dfer.check.media import count_images
+from dfer.check.looks import count_images
 from dfer.check.official import load_facts
 from dfer.datasets import dfew, ferv39k, mafw, table
-from dfer.datasets.release import Folders, Release
+from dfer.datasets.consistency import check
+from dfer.datasets.folders import Folders
+from dfer.datasets.release import Release
 from dfer.errors import UserError
-from dfer.prepare.manifest import check
 
 
 def lists_of(release: Release) -> dict[tuple[int, str], set[tuple[str, str]]]:
@@ -327,7 +328,7 @@ c,v/c,happy,3,s2
 
 def release_of(root: Path, text: str) -> Release:
     (root / "labels.csv").write_text(text, encoding="utf-8")
-    return table.read(root)
+    return table.read(root, "video")
 
 
 def test_csv_cross_validation(tmp_path):
@@ -368,7 +369,7 @@ def test_csv_by_hand_in_a_spreadsheet(tmp_path):
     """Byte order mark, Windows line ends, stray spaces, a blank last line, a quoted comma."""
     text = '\ufeffclip, path ,label,fold\r\n"a,1", v//a.mp4 ,happy, 1\r\n,,,\r\n'
     (tmp_path / "labels.csv").write_bytes(text.encode())
-    release = table.read(tmp_path)
+    release = table.read(tmp_path, "video")
     assert release.clips[["clip", "path", "label"]].values.tolist() == [["a,1", "v/a.mp4", "happy"]]
 
 
@@ -377,6 +378,7 @@ def test_csv_by_hand_in_a_spreadsheet(tmp_path):
     [
         ("b,v", "a,v", r"line 3: clip 'a' was already listed in line 2"),
         ("v/a.mp4", "/etc/a.mp4", r"line 2: the path '/etc/a.mp4' does not lie inside the root"),
+        ("v/a.mp4", "//etc/a.mp4", "does not lie inside the root"),
         ("v/a.mp4", "v/../../a.mp4", "does not lie inside the root"),
         ("v/a.mp4", "v\\a.mp4", "does not lie inside the root"),
         ("v/a.mp4", ".", "does not lie inside the root"),
@@ -407,10 +409,10 @@ def test_csv_refuses_rows_that_disagree(tmp_path):
 
 def test_csv_without_a_table(tmp_path):
     with pytest.raises(UserError, match=r"labels\.csv: no such file"):
-        table.read(tmp_path)
+        table.read(tmp_path, "video")
     (tmp_path / "labels.csv").write_bytes("clip,path,label,fold\né,a,b,1".encode("latin-1"))
     with pytest.raises(UserError, match="not a CSV file in UTF-8"):
-        table.read(tmp_path)
+        table.read(tmp_path, "video")
 
 
 # ── Size ────────────────────────────────────────────────────────────────────────────────────────

@@ -12,8 +12,10 @@ import skimage.transform
 
 from dfer.errors import UserError
 from dfer.faces import track as tracking
+from dfer.faces.backends import open_backend, parse_settings
 from dfer.faces.dlib_68 import Dlib68
-from dfer.faces.settings import DlibSettings, FaceAlignmentSettings, parse
+from dfer.faces.face_alignment_settings import FaceAlignmentSettings
+from dfer.faces.settings import LandmarkSettings
 from dfer.faces.similarity import TEMPLATE, anchors, face_transform, fit, warp
 from dfer.faces.track import track
 
@@ -314,9 +316,13 @@ def test_warp_of_the_identity_changes_nothing_and_the_border_is_repeated():
 
 
 def test_settings_have_defaults_and_name_their_backend():
-    assert parse('{"backend": "dlib"}') == DlibSettings(every=8, min_face_share=0.3)
-    settings = parse('{"backend": "face_alignment", "weights": {"landmarks": "a.pth"}}')
-    assert settings == FaceAlignmentSettings(detector="sfd", weights={"landmarks": "a.pth"})
+    assert parse_settings('{"backend": "dlib"}') == LandmarkSettings(
+        "dlib", every=8, min_face_share=0.3
+    )
+    settings = parse_settings('{"backend": "face_alignment", "weights": {"landmarks": "a.pth"}}')
+    assert settings == FaceAlignmentSettings(
+        "face_alignment", detector="sfd", weights={"landmarks": "a.pth"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -346,10 +352,10 @@ def test_settings_have_defaults_and_name_their_backend():
 )
 def test_wrong_settings_are_named(values, message):
     with pytest.raises(UserError, match="landmark settings") as error:
-        parse(json.dumps(values))
+        parse_settings(json.dumps(values))
     assert message in str(error.value)
     with pytest.raises(UserError, match="not JSON"):
-        parse("backend: dlib")
+        parse_settings("backend: dlib")
 
 
 # --- face-alignment -------------------------------------------------------------------------
@@ -373,8 +379,6 @@ def test_given_weights_equal_the_package_with_its_own(weights, monkeypatch):
     """The package loads them from its cache; ours, with an empty cache, from the paths."""
     import face_alignment
 
-    from dfer.prepare.align import open_backend
-
     monkeypatch.setenv("TORCH_HOME", str(weights["home"]))
     package = face_alignment.FaceAlignment(
         face_alignment.LandmarksType.TWO_D, device="cpu", face_detector="sfd", compile=False
@@ -382,7 +386,7 @@ def test_given_weights_equal_the_package_with_its_own(weights, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", "/nowhere")
     paths = {"landmarks": weights["landmarks"], "detector": weights["sfd"]}
     settings = {"backend": "face_alignment", "detector": "sfd", "weights": paths, "device": "cpu"}
-    ours = open_backend(parse(json.dumps(settings)))
+    ours = open_backend(parse_settings(json.dumps(settings)))
     part = PHOTO[:96, 100:228]
     boxes = ours.detect(part)
     theirs = package.face_detector.detect_from_image(part)

@@ -13,14 +13,14 @@ import pytest
 import simplejpeg
 import skimage.data
 
-from dfer.clips.shard import REJECTS_SCHEMA, is_inside
+from dfer.clips.media import is_inside
+from dfer.clips.shard import REJECTS_SCHEMA
 from dfer.clips.store import ClipStore
 from dfer.clips.video import ClipError
-from dfer.faces.settings import DlibSettings
-from dfer.faces.similarity import face_transform, warp
+from dfer.faces.settings import LandmarkSettings
+from dfer.faces.similarity import face_transform, transforms, warp
 from dfer.faces.track import MISSING, Face
 from dfer.prepare.align import LANDMARKS_SCHEMA, align_clip, to_rows
-from dfer.prepare.extract import transforms
 
 PHOTO = skimage.data.astronaut()[:256, 96:352]  # her face in the middle
 GREY = np.full_like(PHOTO, 128)
@@ -83,30 +83,30 @@ def release(tmp_path_factory) -> Path:
 
 
 def stage(name: str, *arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", f"dfer.{name}", *map(str, arguments)]
+    command = [sys.executable, "-m", f"dfer.prepare.{name}", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
 def align(root: Path, out: Path, shard: Path | None = None) -> subprocess.CompletedProcess:
     return stage(
         "align",
-        *("--clips", shard or root / "shard.parquet", "--root", root),
-        *("--landmarks", '{"backend": "dlib", "every": 4}'),
-        *("--out", out / "landmarks.parquet", "--rejects", out / "rejects-align.parquet"),
+        *("--shard-list", shard or root / "shard.parquet", "--root", root),
+        *("--landmark-settings", '{"backend": "dlib", "every": 4}'),
+        *("--out", out / "landmarks.parquet", "--out-rejects", out / "rejects-align.parquet"),
     )
 
 
 def extract(root: Path, out: Path, *more: object, size: int = 96) -> subprocess.CompletedProcess:
     return stage(
         "extract",
-        *("--clips", root / "shard.parquet", "--root", root, "--size", size, *more),
-        *("--out", out / "store.arrow", "--rejects", out / "rejects-extract.parquet"),
+        *("--shard-list", root / "shard.parquet", "--root", root, "--size", size, *more),
+        *("--out", out / "store.arrow", "--out-rejects", out / "rejects-extract.parquet"),
     )
 
 
 def with_landmarks(out: Path) -> list[object]:
     rejects = out / "rejects-align.parquet"
-    return ["--landmarks", out / "landmarks.parquet", "--align-rejects", rejects]
+    return ["--landmarks", out / "landmarks.parquet", "--rejects", rejects]
 
 
 @pytest.fixture(scope="module")
@@ -269,9 +269,9 @@ def test_landmarks_of_other_clips_are_an_error(release, done, tmp_path):
     other.to_parquet(tmp_path / "shard.parquet")
     result = stage(
         "extract",
-        *("--clips", tmp_path / "shard.parquet", "--root", release, "--size", 96),
+        *("--shard-list", tmp_path / "shard.parquet", "--root", release, "--size", 96),
         *with_landmarks(done),
-        *("--out", tmp_path / "store.arrow", "--rejects", tmp_path / "rejects.parquet"),
+        *("--out", tmp_path / "store.arrow", "--out-rejects", tmp_path / "rejects.parquet"),
     )
     assert result.returncode == 1
     assert "'new cut' is neither in the landmarks nor" in result.stderr
@@ -279,20 +279,22 @@ def test_landmarks_of_other_clips_are_an_error(release, done, tmp_path):
     assert not (tmp_path / "store.arrow").exists()
 
 
-@pytest.mark.parametrize("path", ["../secret.mp4", "/etc/passwd", "a/../../b.mp4", ""])
+@pytest.mark.parametrize(
+    "path", ["../secret.mp4", "/etc/passwd", "//etc/passwd", "a/../../b.mp4", ""]
+)
 def test_paths_that_leave_the_root_stop_the_stage(release, tmp_path, path):
     assert not is_inside(path)
     row = ("a", path, "video", "happy", None)
     columns = ["clip", "path", "media", "label", "subject"]
     pd.DataFrame([row], columns=columns).to_parquet(tmp_path / "shard.parquet")
     for name, more in (
-        ("align", ["--landmarks", '{"backend": "dlib"}']),
+        ("align", ["--landmark-settings", '{"backend": "dlib"}']),
         ("extract", ["--size", 64]),
     ):
         result = stage(
             name,
-            *("--clips", tmp_path / "shard.parquet", "--root", release, *more),
-            *("--out", tmp_path / "out", "--rejects", tmp_path / "rejects"),
+            *("--shard-list", tmp_path / "shard.parquet", "--root", release, *more),
+            *("--out", tmp_path / "out", "--out-rejects", tmp_path / "rejects"),
         )
         assert result.returncode == 1
         assert result.stderr.startswith("error: ")
@@ -306,22 +308,25 @@ def test_an_empty_shard_gives_empty_tables_of_the_right_types(release, tmp_path)
     assert pq.read_schema(tmp_path / "landmarks.parquet").equals(LANDMARKS_SCHEMA)
     result = stage(
         "extract",
-        *("--clips", tmp_path / "shard.parquet", "--root", release, "--size", 96),
+        *("--shard-list", tmp_path / "shard.parquet", "--root", release, "--size", 96),
         *with_landmarks(tmp_path),
-        *("--out", tmp_path / "store.arrow", "--rejects", tmp_path / "rejects.parquet"),
+        *("--out", tmp_path / "store.arrow", "--out-rejects", tmp_path / "rejects.parquet"),
     )
     assert result.returncode == 0, result.stderr
     assert ClipStore([tmp_path / "store.arrow"]).clips == []
 
 
 def test_wrong_settings_and_roots_are_one_line(release, tmp_path):
-    common = ("--out", tmp_path / "out", "--rejects", tmp_path / "rejects")
-    shard = ("--clips", release / "shard.parquet")
-    result = stage("align", *shard, "--root", release, "--landmarks", '{"backend": "x"}', *common)
+    common = (
+        *("--shard-list", release / "shard.parquet"),
+        *("--out", tmp_path / "out", "--out-rejects", tmp_path / "rejects"),
+    )
+    settings = ("--landmark-settings", '{"backend": "x"}')
+    result = stage("align", "--root", release, *settings, *common)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert "name one of dlib, face_alignment" in result.stderr
-    dlib = ("--landmarks", '{"backend": "dlib"}')
-    result = stage("align", *shard, "--root", tmp_path / "nowhere", *dlib, *common)
+    settings = ("--landmark-settings", '{"backend": "dlib"}')
+    result = stage("align", "--root", tmp_path / "nowhere", *settings, *common)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert "nowhere: no such folder" in result.stderr
 
@@ -338,10 +343,10 @@ def test_the_share_of_frames_with_a_face_decides_exactly():
             return np.random.default_rng(0).uniform(10, 50, (68, 2)).astype(np.float32)
 
     frames = [np.full((64, 64, 3), number, np.uint8) for number in range(10)]
-    faces = align_clip(frames, Sometimes(), DlibSettings(every=1, min_face_share=0.3))
+    faces = align_clip(frames, Sometimes(), LandmarkSettings("dlib", every=1, min_face_share=0.3))
     assert [face.found for face in faces] == ["detected"] * 3 + ["missing"] * 7
     with pytest.raises(ClipError, match=r"in only 3 of 10 frames, less than the share 0\.31"):
-        align_clip(frames, Sometimes(), DlibSettings(every=1, min_face_share=0.31))
+        align_clip(frames, Sometimes(), LandmarkSettings("dlib", every=1, min_face_share=0.31))
 
 
 def test_rows_of_a_clip():
@@ -355,8 +360,9 @@ def test_rows_of_a_clip():
 
 def test_aligning_with_dlib_needs_no_torch():
     program = (
-        "import sys, dfer.prepare.extract; from dfer.prepare.align import open_backend; "
-        "from dfer.faces.settings import DlibSettings; open_backend(DlibSettings()); "
+        "import sys, dfer.prepare.extract, dfer.prepare.align; "
+        "from dfer.faces.backends import open_backend; "
+        "from dfer.faces.settings import LandmarkSettings; open_backend(LandmarkSettings('dlib')); "
         "print('torch' in sys.modules, 'face_alignment' in sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from releases import random_lists, write_mafw_lists
 
+from dfer.datasets.consistency import check
 from dfer.datasets.release import FOLD_COLUMNS
 from dfer.errors import UserError
-from dfer.prepare.manifest import FOLD_SCHEMA, MANIFEST_SCHEMA, check, main, parser, shard_of
+from dfer.prepare.manifest import FOLD_SCHEMA, MANIFEST_SCHEMA, main, parser, shard_of
 
 CLASSES = {"happy": "happiness", "sad": "sadness"}
 
@@ -32,12 +33,12 @@ def csv_release(root: Path, clips: int = 30) -> Path:
     return root
 
 
-def arguments(root: Path, out: Path, *, shards=4, reader="csv", classes=CLASSES):
+def arguments(root: Path, out: Path, *, shards=4, layout="csv", classes=CLASSES):
     return [
-        *("--reader", reader, "--root", str(root), "--source", "video"),
+        *("--layout", layout, "--root", str(root), "--source", "video"),
         *("--classes", json.dumps(classes), "--shards", str(shards)),
-        *("--manifest", str(out / "manifest.parquet"), "--fold-lists", str(out / "folds")),
-        *("--shard-lists", str(out / "shards")),
+        *("--out-manifest", str(out / "manifest.parquet"), "--out-fold-lists", str(out / "folds")),
+        *("--out-shard-lists", str(out / "shards")),
     ]
 
 
@@ -124,7 +125,7 @@ def test_clips_that_are_not_on_disk_stay_and_are_named(tmp_path, capsys):
     write_mafw_lists(tmp_path / "mafw", lists)
     (tmp_path / "mafw/data/clips").mkdir(parents=True)
     classes = {label: label for rows in lists.values() for _, label in rows}
-    run_main(tmp_path / "mafw", tmp_path / "out", reader="mafw", classes=classes)
+    run_main(tmp_path / "mafw", tmp_path / "out", layout="mafw", classes=classes)
     assert set(pd.read_parquet(tmp_path / "out/manifest.parquet")["clip"]) == listed
     assert f"{len(listed)} listed clips are not on disk" in capsys.readouterr().out
 

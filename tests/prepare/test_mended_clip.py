@@ -30,10 +30,10 @@ def test_a_mended_clip_redoes_its_shard_alone(tmp_path):
 
     redo = ("--forcerun", "results/mine/landmarks/1.parquet")
     done = tree.snakemake(TARGET, *redo, check=False)
-    said = done.stdout + done.stderr
-    assert done.returncode and "1 clips were rejected, 0 are allowed" in said
-    assert f"  {bad}: videos/{bad}.mp4: " in said
-    assert "\n  " + " ".join(redo) + "\n" in said  # the command that the next lines give
+    printed = done.stdout + done.stderr
+    assert done.returncode and "1 clips were rejected, 0 are allowed" in printed
+    assert f"  {bad}: videos/{bad}.mp4: " in printed
+    assert "\n  " + " ".join(redo) + "\n" in printed  # the command that the next lines give
 
     video.write_bytes(whole)
     done = tree.snakemake(TARGET, check=False)

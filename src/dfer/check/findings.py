@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple
 
+import pyarrow as pa
+
 Level = Literal["fatal", "wrong", "note", "right"]
 LEVELS: tuple[Level, ...] = ("fatal", "wrong", "note", "right")
 
@@ -21,3 +23,6 @@ class Finding(NamedTuple):
     check: str
     finding: str
     remedy: str = ""
+
+
+FINDINGS_SCHEMA = pa.schema([(name, pa.string()) for name in Finding._fields])

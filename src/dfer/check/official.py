@@ -1,6 +1,6 @@
 """Facts on official splits, and how a user's lists compare with them.
 
-`official.json` has, for each dataset, fold and part: clips, clips per class, frames, and a hash of
+`official.json` has, for each layout, fold and part: clips, clips per class, frames, and a hash of
 the list. Hashes and counts alone: the lists come with the release, under its own terms.
 """
 
@@ -18,9 +18,9 @@ from dfer.datasets.release import Release
 FACTS = Path(__file__).with_name("official.json")
 
 
-def load_facts(dataset: str) -> dict[str, Any] | None:
-    """The facts on `dataset` as in `official.json`; None if it has none (a CSV release)."""
-    return json.loads(FACTS.read_text(encoding="utf-8")).get(dataset)
+def load_facts(layout: str) -> dict[str, Any] | None:
+    """The facts on the release of a layout, as in `official.json`; None for a CSV release."""
+    return json.loads(FACTS.read_text(encoding="utf-8")).get(layout)
 
 
 def list_hash(clips: Iterable[str], labels: Iterable[str]) -> str:

@@ -1,17 +1,19 @@
-"""Work through the clips of a shard: what stages that open clips have in common.
+"""Work through the clips of a shard: what the stages that open clips have in common.
 
-A clip that cannot be used is never the end of its shard and never dropped in silence: it goes to
-the shard's table of rejects (clip, path, stage, reason), which is written even when it is empty.
+A clip that cannot be used neither ends its shard nor is dropped in silence: it goes to the shard's
+table of rejects (clip, path, stage, reason), which is written even when it is empty.
 """
 
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pyarrow as pa
 
+from dfer.clips.media import Media, is_inside
 from dfer.clips.video import ClipError, Frames
 from dfer.errors import UserError
 from dfer.files import read_parquet, write_parquet
@@ -34,21 +36,12 @@ def read_shard(shard: Path, root: Path) -> pd.DataFrame:
                 f"{shard}: clip {clip!r} has the path {path!r}, which leaves the root. Paths are "
                 "relative to the root, without '..'. Correct the release's list."
             )
-        if media not in ("video", "frames"):
+        if media not in get_args(Media):
             raise UserError(
                 f"{shard}: clip {clip!r} has media {media!r}, not 'video' or 'frames'. "
                 "Run the manifest stage again."
             )
     return clips
-
-
-def is_inside(path: str) -> bool:
-    """Whether a POSIX path stays below the folder that it is relative to.
-
-    Only its text counts: a symbolic link inside the root is the user's own, and is followed.
-    """
-    parts = PurePosixPath(path).parts
-    return bool(parts) and parts[0] != "/" and ".." not in parts and "\0" not in path
 
 
 def work_through(
@@ -58,8 +51,9 @@ def work_through(
 
     Args:
         clips: as `read_shard` gives them.
-        work: uses the frames of one clip; returns what to say about it in the log; raises
-            `ClipError` to reject it.
+        stage: its name, for the log and the rejects.
+        work: uses the frames of one clip and returns its line of log; raises `ClipError` to reject
+            it.
 
     Returns:
         the rejects, in the columns of `REJECTS_SCHEMA`.
@@ -68,15 +62,15 @@ def work_through(
     for number, (clip, path, media) in enumerate(clips.itertuples(index=False), start=1):
         frames = Frames(root / path, media)
         try:
-            said = work(clip, frames)
+            message = work(clip, frames)
         except ClipError as error:
             rejects.append((clip, path, stage, str(error)))
-            said = f"REJECTED: {error}"
+            message = f"REJECTED: {error}"
         else:
             if frames.lost:
                 incomplete += 1
-                said += f", {frames.lost} lost: they do not decode"
-        _log(f"[{number}/{len(clips)}] {clip}: {said}")
+                message += f", {frames.lost} lost: they do not decode"
+        _log(f"[{number}/{len(clips)}] {clip}: {message}")
     _log(
         f"{stage}: {len(clips) - len(rejects)} clips done, {incomplete} of them with lost frames; "
         f"{len(rejects)} rejected; {time.monotonic() - start:.0f} s"

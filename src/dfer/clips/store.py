@@ -17,6 +17,7 @@ import simplejpeg
 from dfer.errors import UserError
 from dfer.files import atomic
 
+FACE_SIZE = 224  # pixels a side of the face frames that the workflow stores
 QUALITY = 95
 SUBSAMPLING = "444"
 SCHEMA = pa.schema([("clip", pa.string()), ("frames", pa.list_(pa.large_binary()))])

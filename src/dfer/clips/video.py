@@ -18,14 +18,13 @@ from importlib.util import find_spec
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Literal
 
 import av
 import numpy as np
 from PIL import Image, ImageOps
 
-Media = Literal["video", "frames"]
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+from dfer.clips.media import IMAGE_SUFFIXES, Media
+
 MIN_DECODED = 0.9  # share of a clip's frames that must decode
 BATCH = 8  # frames that decord decodes at a time: bounds the memory
 TIME_LIMIT = 60.0  # seconds without a frame before decord is taken to hang

@@ -1,20 +1,20 @@
 """The layouts of releases: each by its name in a configuration.
 
-A layout's module has three things that are asked for here: `SOURCES` (what its clips can be read
-from), `label_files(root)` and `read(root, source)`. Modules are imported where they are asked for,
-so that a stage's code digest can leave out those that its dataset does not use.
+A layout is a module with `SOURCES` (what its clips can be read from), `label_files(root)` and
+`read(root, source)`. Modules are imported where they are used, so that a stage's code digest can
+leave out those that its dataset does not use.
 """
 
 from pathlib import Path
 from types import ModuleType
 
-from dfer.datasets.release import Release
+from dfer.datasets.release import Release, Source
 from dfer.errors import UserError
 
 LAYOUTS = ("csv", "dfew", "ferv39k", "mafw")
 
 
-def read(layout: str, root: Path, source: str) -> Release:
+def read(layout: str, root: Path, source: Source) -> Release:
     """Read the release at `root`.
 
     Args:
@@ -22,12 +22,13 @@ def read(layout: str, root: Path, source: str) -> Release:
             face frames). A CSV release says by its paths what it has; it takes either.
 
     Raises:
-        UserError: no such layout, a source that it has not, or files that are not the release's.
+        UserError: no such layout, a source that it does not have, or files that are not the
+            release's.
     """
     return _module(layout).read(root, source)
 
 
-def sources(layout: str) -> tuple[str, ...]:
+def sources(layout: str) -> tuple[Source, ...]:
     """What a layout's clips can be read from: "video", "crops", or both."""
     return _module(layout).SOURCES
 

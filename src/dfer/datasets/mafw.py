@@ -1,4 +1,4 @@
-"""Reader `mafw`: MAFW, 11 classes, 5 folds (9,172 single-labelled clips).
+"""Layout `mafw`: MAFW, 11 classes, 5 folds (9,172 single-labelled clips).
 
     data/clips/00025.mp4                 source "video" (or, without it, data/frames/00025/*)
     data/faces/00025/*                   source "crops"
@@ -12,18 +12,12 @@ known by name alone: three orders of their numbers are in use.
 import difflib
 from pathlib import Path
 
-from dfer.datasets.release import (
-    NUMBER,
-    Entry,
-    Folders,
-    Release,
-    Split,
-    assemble,
-    number_id,
-    read_lines,
-)
+from dfer.datasets.folders import NUMBER, Folders, number_id
+from dfer.datasets.lists import Entry, assemble, read_lines
+from dfer.datasets.release import Release, Source, Split
 from dfer.errors import UserError
 
+SOURCES: tuple[Source, ...] = ("video", "crops")
 LABELS = (
     "happiness",
     "sadness",
@@ -40,7 +34,16 @@ LABELS = (
 LISTS = "single/no_caption"
 
 
-def read(root: Path, source: str) -> Release:
+def label_files(root: Path) -> list[Path]:
+    """The lists that `read` opens, as far as they are there.
+
+    Raises:
+        UserError: their folder is not there, or is ambiguous.
+    """
+    return [path for path in _lists(Folders(root)).values() if path.is_file()]
+
+
+def read(root: Path, source: Source) -> Release:
     """Read the release at `root`.
 
     Args:
@@ -50,7 +53,7 @@ def read(root: Path, source: str) -> Release:
         UserError: a folder or list is not there, there are only raw frames where crops are asked
             for, or a line of a list is not in the release's form.
     """
-    folders = Folders(Path(root))
+    folders = Folders(root)
     notes = []
     if source == "video":
         clips = folders.need("the videos", "data/clips", "data/frames")
@@ -70,37 +73,50 @@ def read(root: Path, source: str) -> Release:
     return assemble(entries, folders.numbered(clips, media), expected, media, notes)
 
 
+def _list_folder(folders: Folders) -> str:
+    return folders.need("the lists", f"Train & Test Set/{LISTS}", f"split/{LISTS}")
+
+
+def _lists(folders: Folders) -> dict[tuple[int, Split], Path]:
+    """(fold, split) → path of its list, of each fold that has a folder."""
+    folder = _list_folder(folders)
+    return {
+        (fold, split): folders.root / folder / f"set_{fold}" / f"{split}.txt"
+        for fold in range(1, 6)
+        if f"set_{fold}" in folders.listing(folder)
+        for split in ("train", "test")
+    }
+
+
 def _entries(folders: Folders) -> list[Entry]:
-    lists = folders.need("the lists", f"Train & Test Set/{LISTS}", f"split/{LISTS}")
-    entries = []
-    for fold in range(1, 6):
-        if f"set_{fold}" in folders.listing(lists):
-            for split in ("train", "test"):
-                path = folders.root / lists / f"set_{fold}" / f"{split}.txt"
-                entries += [_entry(line, where, fold, split) for line, where in read_lines(path)]
+    entries = [
+        _entry(line, place, fold, split)
+        for (fold, split), path in _lists(folders).items()
+        for line, place in read_lines(path)
+    ]
     if not entries:
         raise UserError(
-            f"{folders.root / lists}: no clips in set_1/train.txt … set_5/test.txt. Copy the "
-            "lists from the release."
+            f"{folders.root / _list_folder(folders)}: no clips in set_1/train.txt … "
+            "set_5/test.txt. Copy the lists from the release."
         )
     return entries
 
 
-def _entry(line: str, where: str, fold: int, split: Split) -> Entry:
+def _entry(line: str, place: str, fold: int, split: Split) -> Entry:
     words = line.split()
     number = words[0].removesuffix(".mp4")
     if len(words) < 2 or not NUMBER.fullmatch(number):
         raise UserError(
-            f"{where}: {line!r} is not of the form '00025.mp4 anger'. Copy the list anew from the "
+            f"{place}: {line!r} is not of the form '00025.mp4 anger'. Copy the list anew from the "
             "release."
         )
     label = words[1].lower()
     if label not in LABELS:
         near = difflib.get_close_matches(label, LABELS, n=1)
         raise UserError(
-            f"{where}: label {words[1]!r} is none of MAFW's ({', '.join(LABELS)})."
+            f"{place}: label {words[1]!r} is none of MAFW's ({', '.join(LABELS)})."
             + (f" Did you mean {near[0]!r}?" if near else "")
             + " Lists with numbers for labels were rewritten for other code: three orders are in "
             "use, so only names are read."
         )
-    return Entry(number_id(number), label, fold, split, where)
+    return Entry(number_id(number), label, fold, split, place)

@@ -1,4 +1,4 @@
-"""Reader `csv`: a release that one table describes, `labels.csv` in its root.
+"""Layout `csv`: a release that one table describes, `labels.csv` in its root.
 
 Columns: `clip` (id), `path` (of a video or of a folder of images, relative to the root), `label`,
 `fold` (1, 2, …), and optionally `subject` and `split`. Other columns are ignored.
@@ -14,24 +14,20 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfer.datasets.release import (
-    CLIP_COLUMNS,
-    FOLD_COLUMNS,
-    VIDEO_SUFFIXES,
-    Folders,
-    Release,
-    check_inside,
-)
+from dfer.clips.media import VIDEO_SUFFIXES, Media
+from dfer.datasets.folders import Folders, check_inside
+from dfer.datasets.release import CLIP_COLUMNS, FOLD_COLUMNS, Release, Source
 from dfer.errors import UserError
 
+SOURCES: tuple[Source, ...] = ("video", "crops")
 TABLE = "labels.csv"
 REMEDY = "clip,path,label,fold and, if there are any, subject,split"
 
 
 class Row(NamedTuple):
-    """One line of the table, stripped; `where` names file and line for messages."""
+    """One line of the table, stripped; `place` names file and line for messages."""
 
-    where: str
+    place: str
     clip: str
     path: str
     label: str
@@ -40,32 +36,39 @@ class Row(NamedTuple):
     split: str | None
 
 
-def read(root: Path) -> Release:
+def label_files(root: Path) -> list[Path]:
+    """The table that `read` opens, if it is there."""
+    return [path for path in (root / TABLE,) if path.is_file()]
+
+
+def read(root: Path, source: Source) -> Release:
     """Read the release at `root`.
+
+    Args:
+        source: changes nothing here: the table's paths say what the clips are.
 
     Raises:
         UserError: no table, a missing column, an empty cell, a fold that is no positive integer,
             a split that is neither "train" nor "test", a path that leaves the root, or a clip with
             two rows for a fold or with rows that disagree.
     """
-    root = Path(root)
     folders = Folders(root)
     rows = _rows(root / TABLE)
     first: dict[str, Row] = {}
-    seen: dict[tuple[str, int], Row] = {}
+    placed: dict[tuple[str, int], Row] = {}
     for row in rows:
         known = first.setdefault(row.clip, row)
         # Without `split` a clip has one row; with it, one row a fold.
-        twin = seen.setdefault((row.clip, row.fold if row.split else 0), row)
+        twin = placed.setdefault((row.clip, row.fold if row.split else 0), row)
         if twin is not row:
             raise UserError(
-                f"{row.where}: clip {row.clip!r} was already listed in line "
-                f"{twin.where.rpartition(' ')[2]}. Keep one of the two rows."
+                f"{row.place}: clip {row.clip!r} was already listed in line "
+                f"{twin.place.rpartition(' ')[2]}. Keep one of the two rows."
             )
         if known[2:5] != row[2:5]:
             raise UserError(
-                f"{row.where}: clip {row.clip!r} has another path, label or subject in line "
-                f"{known.where.rpartition(' ')[2]}. Make the rows of a clip agree."
+                f"{row.place}: clip {row.clip!r} has another path, label or subject in line "
+                f"{known.place.rpartition(' ')[2]}. Make the rows of a clip agree."
             )
     media = {clip: folders.media(row.path) for clip, row in first.items()}
     missing = sorted(clip for clip, kind in media.items() if kind is None)
@@ -114,26 +117,26 @@ def _check_header(header: list[str], path: Path) -> None:
         raise UserError(f"{path}: two columns are called {twice[0]!r}. Rename or delete one.")
 
 
-def _row(header: list[str], cells: list[str], where: str) -> Row:
+def _row(header: list[str], cells: list[str], place: str) -> Row:
     if len(cells) != len(header):
         raise UserError(
-            f"{where}: {len(cells)} cells, but the first line names {len(header)} columns. "
+            f"{place}: {len(cells)} cells, but the first line names {len(header)} columns. "
             "Quote a cell that has a comma in it."
         )
     row = dict(zip(header, (cell.strip() for cell in cells), strict=True))
     for name in ("clip", "path", "label", "fold", "split"):
         if row.get(name) == "":
-            raise UserError(f"{where}: the cell of column {name!r} is empty. Fill it in.")
+            raise UserError(f"{place}: the cell of column {name!r} is empty. Fill it in.")
     fold, split = row.get("fold", "1"), row.get("split")
     if not (fold.isascii() and fold.isdigit() and int(fold) > 0):
-        raise UserError(f"{where}: fold {fold!r} is not a whole number from 1 on.")
+        raise UserError(f"{place}: fold {fold!r} is not a whole number from 1 on.")
     if split not in (None, "train", "test"):
-        raise UserError(f"{where}: split {split!r} is neither 'train' nor 'test'.")
-    path = check_inside(row["path"], where)
-    return Row(where, row["clip"], path, row["label"], row.get("subject") or None, int(fold), split)
+        raise UserError(f"{place}: split {split!r} is neither 'train' nor 'test'.")
+    path = check_inside(row["path"], place)
+    return Row(place, row["clip"], path, row["label"], row.get("subject") or None, int(fold), split)
 
 
-def _expected(path: str) -> str:
+def _expected(path: str) -> Media:
     """Media of a clip that is not there, by its name."""
     return "video" if path.lower().endswith(VIDEO_SUFFIXES) else "frames"
 

@@ -6,6 +6,8 @@ its base. The corners of the mouth are left out on purpose: fitted to them, a sm
 shrink the whole face.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -60,11 +62,30 @@ def face_transform(points: np.ndarray, size: int) -> np.ndarray:
     return fit(anchors(points), TEMPLATE * size)
 
 
+def transforms(points: Sequence[np.ndarray | None], size: int) -> np.ndarray:
+    """The transform of every frame of a clip.
+
+    A frame without a face takes that of the nearest frame with one, the earlier of two as near.
+
+    Args:
+        points: (68, 2) or flat (136,) landmarks a frame, None where no face was found; at least
+            one is not None.
+
+    Returns:
+        float64 (n, 2, 3), frame → face of `size`×`size`.
+    """
+    found = np.array([number for number, face in enumerate(points) if face is not None])
+    fitted = [face_transform(np.reshape(points[number], (68, 2)), size) for number in found]
+    numbers = np.arange(len(points))
+    nearest = np.abs(numbers[:, None] - found).argmin(1)  # the first of equals: the earlier frame
+    return np.stack(fitted)[nearest]
+
+
 def warp(frame: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     """Cut the aligned face out of a frame.
 
     Interpolation is bilinear. A face that has to shrink by 2 or more is first reduced by the whole
-    number below, by the mean over pixels, so that no pixel of the frame goes unseen (cv2 cannot
+    number below, by the mean over pixels, so that every pixel of the frame counts (cv2 cannot
     average areas while it warps). What lies outside the frame repeats the frame's border: a face
     that is partly outside gets no hard black edge, which a network would learn to see.
 

@@ -1,8 +1,8 @@
 """Stage align: the clips of a shard → 68 landmarks in every frame.
 
-    python -m dfer.prepare.align --clips shards/3.parquet --root data/mine \
-        --landmarks '{"backend": "dlib", "every": 8}' \
-        --out landmarks/3.parquet --rejects rejects/align/3.parquet
+    python -m dfer.prepare.align --shard-list shards/3.parquet --root data/mine \
+        --landmark-settings '{"backend": "dlib", "every": 8}' \
+        --out landmarks/3.parquet --out-rejects landmarks/3.rejects.parquet
 
 Reads each clip once, frame by frame. A clip that cannot be decoded, or that shows a face in too
 few of its frames, is not in the output but in the table of rejects, with the reason.
@@ -24,7 +24,8 @@ import pyarrow as pa
 from dfer.clips.shard import read_shard, work_through, write_rejects
 from dfer.clips.video import ClipError, Frames
 from dfer.errors import stage
-from dfer.faces.settings import LandmarkSettings, parse
+from dfer.faces.backends import open_backend, parse_settings
+from dfer.faces.settings import LandmarkSettings
 from dfer.faces.track import Backend, Face, track
 from dfer.files import write_parquet
 
@@ -38,23 +39,6 @@ LANDMARKS_SCHEMA = pa.schema(
         ("found", pa.string()),
     ]
 )
-
-
-def open_backend(settings: LandmarkSettings) -> Backend:
-    """The landmark backend that the settings name.
-
-    Backends are imported where they are used, so that a stage's code digest can leave out the one
-    that is not, and that dlib's needs no torch.
-    """
-    if settings.backend == "dlib":
-        from dfer.faces.dlib_68 import Dlib68
-
-        return Dlib68()
-    if settings.backend == "face_alignment":
-        from dfer.faces.face_alignment_68 import FaceAlignment68
-
-        return FaceAlignment68(settings.detector, settings.weights, settings.device)
-    raise ValueError(f"no landmark backend {settings.backend!r}")
 
 
 def align_clip(frames: Frames, backend: Backend, settings: LandmarkSettings) -> list[Face]:
@@ -91,11 +75,17 @@ def to_rows(clip: str, faces: list[Face]) -> pd.DataFrame:
     )
 
 
-def main(args: argparse.Namespace) -> None:
-    """Align the clips of one shard, one after the other, in this process."""
-    cv2.setNumThreads(1)
-    settings = parse(args.landmarks)
-    clips = read_shard(args.clips, args.root)
+def align_shard(
+    clips: pd.DataFrame, root: Path, settings: LandmarkSettings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Align the clips of one shard, one after the other, in this process.
+
+    Args:
+        clips: as `read_shard` gives them.
+
+    Returns:
+        landmarks, one row a frame, and rejects, one row a clip.
+    """
     backend = open_backend(settings)
     tables = [pd.DataFrame(columns=LANDMARKS_SCHEMA.names)]
 
@@ -105,20 +95,29 @@ def main(args: argparse.Namespace) -> None:
         missing = sum(face.found == "missing" for face in faces)
         return f"{len(faces)} frames" + f", {missing} without a face" * (missing > 0)
 
-    rejects = work_through(clips, args.root, "align", work)
-    write_rejects(rejects, args.rejects)
-    write_parquet(pd.concat(tables), args.out, LANDMARKS_SCHEMA)
+    rejects = work_through(clips, root, "align", work)
+    return pd.concat(tables), rejects
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write the landmarks and the rejects of one shard."""
+    cv2.setNumThreads(1)
+    settings = parse_settings(args.landmark_settings)
+    clips = read_shard(args.shard_list, args.root)
+    landmarks, rejects = align_shard(clips, args.root, settings)
+    write_rejects(rejects, args.out_rejects)
+    write_parquet(landmarks, args.out, LANDMARKS_SCHEMA)
 
 
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--clips", required=True, type=Path, help="the manifest's rows of the shard")
+    add("--shard-list", required=True, type=Path, help="the manifest's rows of the shard")
     add("--root", required=True, type=Path, help="folder of the release")
-    add("--landmarks", required=True, help="JSON: settings of dfer.faces.settings")
-    add("--out", required=True, type=Path, help="output: landmarks")
-    add("--rejects", required=True, type=Path, help="output: table of rejected clips")
+    add("--landmark-settings", required=True, help="JSON: backend and how it follows a face")
+    add("--out", required=True, type=Path, help="output (landmarks of every frame)")
+    add("--out-rejects", required=True, type=Path, help="output (clips not used, with reasons)")
     return parser
 
 

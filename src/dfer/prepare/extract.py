@@ -1,8 +1,8 @@
 """Stage extract: the clips of a shard → aligned faces, all frames, in one shard of the clip store.
 
-    python -m dfer.prepare.extract --clips shards/3.parquet --root data/mine \
-        --landmarks landmarks/3.parquet --align-rejects rejects/align/3.parquet \
-        --size 224 --out store/3.arrow --rejects rejects/extract/3.parquet
+    python -m dfer.prepare.extract --shard-list shards/3.parquet --root data/mine \
+        --landmarks landmarks/3.parquet --rejects landmarks/3.rejects.parquet \
+        --out store/3.arrow --out-rejects store/3.rejects.parquet
 
 Each frame is warped by the transform of its own landmarks; a frame without a face by that of the
 nearest frame with one (the earlier of two as near). Clips that the align stage rejected are left
@@ -21,33 +21,22 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from dfer.arguments import positive
 from dfer.clips.shard import read_shard, work_through, write_rejects
-from dfer.clips.store import ShardWriter
+from dfer.clips.store import FACE_SIZE, ShardWriter
 from dfer.clips.video import ClipError, Frames
 from dfer.errors import UserError, stage
-from dfer.faces.similarity import face_transform, warp
+from dfer.faces.similarity import transforms, warp
 from dfer.files import read_parquet
 
-
-def transforms(points: list[np.ndarray | None], size: int) -> np.ndarray:
-    """The transform of every frame of a clip.
-
-    Args:
-        points: (68, 2) or flat (136,) landmarks a frame, None where no face was found; at least
-            one is not None.
-
-    Returns:
-        float64 (n, 2, 3), frame → face of `size`×`size`.
-    """
-    found = np.array([number for number, face in enumerate(points) if face is not None])
-    fitted = [face_transform(np.reshape(points[number], (68, 2)), size) for number in found]
-    numbers = np.arange(len(points))
-    nearest = np.abs(numbers[:, None] - found).argmin(1)  # the first of equals: the earlier frame
-    return np.stack(fitted)[nearest]
+Landmarks = dict[str, list[np.ndarray | None]]  # clip → (136,) a frame; None: no face found
 
 
 def aligned(frames: Frames, matrices: np.ndarray, size: int) -> Iterator[np.ndarray]:
     """Warp each frame by its own transform.
+
+    Args:
+        matrices: (n, 2, 3), as `transforms` gives them.
 
     Raises:
         ClipError: the clip does not have as many frames as there are transforms.
@@ -67,20 +56,18 @@ def aligned(frames: Frames, matrices: np.ndarray, size: int) -> Iterator[np.ndar
 def resized(frames: Frames, size: int) -> Iterator[np.ndarray]:
     """Resize each frame to a square, whatever its shape; by area when it shrinks."""
     for frame in frames:
-        smaller = max(frame.shape[:2]) > size
-        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        yield cv2.resize(frame, (size, size), interpolation=how)
+        is_larger = max(frame.shape[:2]) > size
+        interpolation = cv2.INTER_AREA if is_larger else cv2.INTER_LINEAR
+        yield cv2.resize(frame, (size, size), interpolation=interpolation)
 
 
-def read_landmarks(path: Path) -> dict[str, list[np.ndarray | None]]:
-    """Clip → the flat (136,) landmarks of its frames, None where no face was found."""
+def read_landmarks(path: Path) -> Landmarks:
+    """The landmarks of the clips of a shard, as the align stage wrote them."""
     table = read_parquet(path, ["clip", "frame", "points"]).sort_values(["clip", "frame"])
     return {clip: rows["points"].tolist() for clip, rows in table.groupby("clip", sort=False)}
 
 
-def to_extract(
-    clips: pd.DataFrame, landmarks: dict[str, list[np.ndarray | None]], rejects: pd.DataFrame
-) -> pd.DataFrame:
+def to_extract(clips: pd.DataFrame, landmarks: Landmarks, rejects: pd.DataFrame) -> pd.DataFrame:
     """The clips that the align stage has not rejected.
 
     Raises:
@@ -96,39 +83,55 @@ def to_extract(
     return kept
 
 
-def main(args: argparse.Namespace) -> None:
-    """Extract the clips of one shard, one after the other, in this process."""
-    cv2.setNumThreads(1)
-    clips = read_shard(args.clips, args.root)
-    landmarks = None
-    if args.landmarks is not None:
-        landmarks = read_landmarks(args.landmarks)
-        clips = to_extract(clips, landmarks, read_parquet(args.align_rejects))
+def extract_shard(
+    clips: pd.DataFrame, root: Path, landmarks: Landmarks | None, size: int, out: Path
+) -> pd.DataFrame:
+    """Extract the clips of one shard, one after the other, in this process.
 
-    with ShardWriter(args.out) as store:
+    Args:
+        clips: as `read_shard` gives them.
+        landmarks: of every clip; None: the clips are face crops.
+        size: pixels a side of the faces.
+        out: path of the shard.
+
+    Returns:
+        rejects, one row a clip.
+    """
+    with ShardWriter(out) as store:
 
         def work(clip: str, frames: Frames) -> str:
             if landmarks is None:
-                faces = resized(frames, args.size)
+                faces = resized(frames, size)
             else:
-                faces = aligned(frames, transforms(landmarks[clip], args.size), args.size)
+                faces = aligned(frames, transforms(landmarks[clip], size), size)
             return f"{store.add(clip, faces)} frames"
 
-        rejects = work_through(clips, args.root, "extract", work)
-    write_rejects(rejects, args.rejects)
+        return work_through(clips, root, "extract", work)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Write one shard of the clip store, and its rejects."""
+    cv2.setNumThreads(1)
+    clips = read_shard(args.shard_list, args.root)
+    landmarks = None
+    if args.landmarks is not None:
+        landmarks = read_landmarks(args.landmarks)
+        clips = to_extract(clips, landmarks, read_parquet(args.rejects))
+    rejects = extract_shard(clips, args.root, landmarks, args.size, args.out)
+    write_rejects(rejects, args.out_rejects)
 
 
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--clips", required=True, type=Path, help="the manifest's rows of the shard")
+    add("--shard-list", required=True, type=Path, help="the manifest's rows of the shard")
     add("--root", required=True, type=Path, help="folder of the release")
-    add("--landmarks", type=Path, help="landmarks of the align stage; none: clips are face crops")
-    add("--align-rejects", type=Path, help="rejects of the align stage; goes with --landmarks")
-    add("--size", required=True, type=int, help="side of the face images in pixels")
-    add("--out", required=True, type=Path, help="output: shard of the clip store")
-    add("--rejects", required=True, type=Path, help="output: table of rejected clips")
+    add("--landmarks", type=Path, help="of every frame, from align; none: clips are face crops")
+    add("--rejects", type=Path, help="rejected clips; those of align, with --landmarks")
+    add("--size", type=positive, default=FACE_SIZE, help="side of written images, in pixels")
+    add("--out", required=True, type=Path, help="output (shard of the clip store)")
+    add("--out-rejects", required=True, type=Path, help="output (clips not used, with reasons)")
     return parser
 
 

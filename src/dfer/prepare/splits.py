@@ -2,8 +2,8 @@
 
 Bad data is named, counted and listed, never dropped in silence: `rejects.parquet` has every clip
 that could not be aligned or extracted, with the reason. Where they are more than the configuration
-allows, `accept` stops with one summary, after the whole scan, and names the shards that a mended
-clip needs done anew: videos are no inputs of jobs (they are too many), so Snakemake must be told.
+allows, `accept` stops with one summary, after the whole scan, and names the shards to redo for a
+mended clip: videos are too many to be inputs of jobs, so Snakemake must be told.
 
     python -m dfer.prepare.splits rejects …  the rejects of all shards → rejects.parquet
     python -m dfer.prepare.splits accept …   not more rejects than are allowed → accepted.txt
@@ -12,6 +12,7 @@ clip needs done anew: videos are no inputs of jobs (they are too many), so Snake
 
 import argparse
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -98,7 +99,7 @@ def _held_out(rows: pd.DataFrame) -> pd.Series:
 
 
 def _summary(bad: pd.DataFrame, allowed: int, redo: str) -> str:
-    """Why and which, at most ten clips by name; what to do."""
+    """The reasons, at most ten clips by name, and what to do."""
     lines = [f"{len(bad)} clips were rejected, {allowed} are allowed (`allow_rejects`):"]
     lines += [f"  {n:6d} × {reason}" for reason, n in bad.reason.value_counts().items()][:10]
     lines += [f"  {row.clip}: {row.path}: {row.reason}" for row in bad.head(10).itertuples()]
@@ -113,51 +114,53 @@ def _summary(bad: pd.DataFrame, allowed: int, redo: str) -> str:
     return "\n".join(lines)
 
 
+def collect(paths: Sequence[Path]) -> pd.DataFrame:
+    """The rejects of all shards (`<shard>.rejects.parquet`), one row a clip, sorted."""
+    parts = [read_parquet(path).assign(shard=int(path.name.partition(".")[0])) for path in paths]
+    rejects = pd.concat(parts, ignore_index=True)[REJECTS.names].drop_duplicates("clip")
+    return rejects.sort_values("clip")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Run the command that `args` names."""
+    match args.command:
+        case "rejects":
+            rejects = collect(args.rejects)
+            write_parquet(rejects, args.out, REJECTS)
+            print(f"{len(rejects)} clips rejected")
+        case "accept":
+            line = accept(read_parquet(args.rejects), args.allow_rejects, args.redo)
+            write_text(line, args.out)
+        case "fold":
+            splits = split(args.fold, read_parquet(args.fold_list), read_parquet(args.rejects))
+            write_parquet(splits, args.out, SPLITS)
+            print(splits.groupby("split").size().to_string())
+
+
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = top.add_subparsers(dest="command", required=True)
-    rejects = commands.add_parser("rejects", help="the rejects of all shards, in one table")
-    rejects.set_defaults(main=collect)
-    rejects.add_argument("--rejects", nargs="+", required=True)
-    rejects.add_argument("--out", required=True)
-    accept_ = commands.add_parser("accept", help="stop if more are rejected than allowed")
-    accept_.set_defaults(main=allow)
-    accept_.add_argument("--rejects", required=True)
-    accept_.add_argument("--allow-rejects", type=int, default=0)
-    accept_.add_argument("--redo", required=True, help="what redoes a shard; * for its number")
-    accept_.add_argument("--out", required=True)
-    fold = commands.add_parser("fold", help="the clips of a fold that can be used")
-    fold.set_defaults(main=use)
-    fold.add_argument("--fold", type=int, required=True)
-    fold.add_argument("--clips", required=True, help="the fold's list, from dfer.prepare.manifest")
-    fold.add_argument("--rejects", required=True)
-    fold.add_argument("--out", required=True)
+
+    add = commands.add_parser(
+        "rejects", help="the rejects of all shards, in one table"
+    ).add_argument
+    add("--rejects", required=True, nargs="+", type=Path, help="rejected clips, one file a shard")
+    add("--out", required=True, type=Path, help="output (rejected clips)")
+
+    add = commands.add_parser("accept", help="stop if more are rejected than allowed").add_argument
+    add("--rejects", required=True, type=Path, help="rejected clips")
+    add("--allow-rejects", required=True, type=int, help="so many rejected clips are accepted")
+    add("--redo", required=True, help="what Snakemake redoes for a shard; * for its number")
+    add("--out", required=True, type=Path, help="output (one line)")
+
+    add = commands.add_parser("fold", help="the clips of a fold that can be used").add_argument
+    add("--fold", required=True, type=int, help="number of the fold")
+    add("--fold-list", required=True, type=Path, help="the fold's list, from manifest")
+    add("--rejects", required=True, type=Path, help="rejected clips")
+    add("--out", required=True, type=Path, help="output (splits of the fold)")
     return top
 
 
-def collect(args: argparse.Namespace) -> None:
-    """Write the rejects of all shards (`<shard>.rejects.parquet`), one row a clip."""
-    parts = [
-        read_parquet(path).assign(shard=int(Path(path).name.partition(".")[0]))
-        for path in args.rejects
-    ]
-    rejects = pd.concat(parts, ignore_index=True)[REJECTS.names].drop_duplicates("clip")
-    write_parquet(rejects.sort_values("clip"), args.out, REJECTS)
-    print(f"{len(rejects)} clips rejected")
-
-
-def allow(args: argparse.Namespace) -> None:
-    """Write a line that says that the rejects are accepted."""
-    write_text(accept(read_parquet(args.rejects), args.allow_rejects, args.redo), args.out)
-
-
-def use(args: argparse.Namespace) -> None:
-    """Write the clips of one fold that can be used."""
-    splits = split(args.fold, read_parquet(args.clips), read_parquet(args.rejects))
-    write_parquet(splits, args.out, SPLITS)
-    print(splits.groupby("split").size().to_string())
-
-
 if __name__ == "__main__":
-    stage(lambda args: args.main(args), parser())
+    stage(main, parser())

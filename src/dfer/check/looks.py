@@ -1,4 +1,4 @@
-"""Looking at the clips of a release: images per folder, and what is inside a sample of clips."""
+"""Look at the clips of a release: count their images, decode a sample of them."""
 
 import os
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 import simplejpeg
 
-from dfer.clips.store import QUALITY, SUBSAMPLING
-from dfer.clips.video import IMAGE_SUFFIXES, ClipError, Frames, natural_key
+from dfer.clips.media import IMAGE_SUFFIXES
+from dfer.clips.store import FACE_SIZE, QUALITY, SUBSAMPLING
+from dfer.clips.video import ClipError, Frames, natural_key
 
-SIZE = 224  # side of the store's frames, for the estimate of disk use
 EVERY = 10  # of a clip's frames, one in so many is encoded for the estimate
-CHUNK = 64  # clips of a worker that are under way at a time
+CHUNK = 64  # clips that are queued for a worker at a time
 
 
 class Look(NamedTuple):
-    """What one clip turned out to be.
+    """What decoding one clip showed.
 
     Attributes:
         clip: its id.
@@ -32,7 +32,7 @@ class Look(NamedTuple):
         sizes: the (width, height) of its frames in pixels, each size once, sorted.
         encoded: frames that were encoded as the store encodes them.
         bytes: what those took.
-        scrambled: its images come in another order when names are sorted as plain text.
+        scrambled: sorted as plain text, the names of its images are in another order.
         error: why it cannot be used; empty if it can.
     """
 
@@ -77,15 +77,15 @@ def look(root: Path, row: tuple[str, str, str]) -> Look:
 
 
 def look_at(root: Path, clips: pd.DataFrame, workers: int) -> Iterator[Look]:
-    """`look` at every clip, in the order of `clips`, in so many processes."""
+    """`look` at every clip, in the order of `clips`, in `workers` processes."""
     rows = clips[["clip", "path", "media"]].itertuples(index=False, name=None)
     if workers == 1:
         yield from map(partial(look, root), rows)
         return
     # decord must not cross a fork; and 39,000 clips are not queued at once.
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
-        while some_rows := list(islice(rows, CHUNK * workers)):
-            yield from pool.map(partial(look, root), some_rows, chunksize=CHUNK // 8)
+        while queued := list(islice(rows, CHUNK * workers)):
+            yield from pool.map(partial(look, root), queued, chunksize=CHUNK // 8)
 
 
 def sample(clips: pd.DataFrame, size: int) -> pd.DataFrame:
@@ -115,5 +115,5 @@ def _stored_bytes(frame: np.ndarray) -> int:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = frame[top : top + side, left : left + side]
-    face = cv2.resize(square, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    face = cv2.resize(square, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_AREA)
     return len(simplejpeg.encode_jpeg(face, QUALITY, "RGB", colorsubsampling=SUBSAMPLING))
