@@ -9,14 +9,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from dfer.clips.video import IMAGE_SUFFIXES, Media, natural_key
+from dfer.clips.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Media
+from dfer.clips.video import natural_key
 from dfer.errors import UserError
 from dfer.faces.track import Face
 
-VIDEO_SUFFIXES = (
-    *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".wmv", ".flv"),
-    *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp", ".ogv"),
-)
 INSTANT = 1e-6  # seconds that are no time: below any video's clock, above rounding
 
 
