@@ -60,17 +60,28 @@ READ = {"manifest", "check_dataset"}
 
 DIRECT = {
     # from a release to the clip store
+    "dfer.arguments": {*READ, "extract"},
+    "dfer.datasets.consistency": READ,
+    "dfer.datasets.folders": READ,
+    "dfer.datasets.layouts": READ,
+    "dfer.datasets.lists": set(),
     "dfer.datasets.release": READ,
     "dfer.datasets.table": READ,
+    "dfer.check.decoding": {"check_dataset"},
     "dfer.check.findings": {"check_dataset"},
-    "dfer.check.media": {"check_dataset"},
+    "dfer.check.frames": {"check_dataset"},
+    "dfer.check.looks": {"check_dataset"},
     "dfer.check.official": {"check_dataset"},
-    "dfer.prepare.manifest": READ,
+    "dfer.check.page": {"check_dataset"},
     "dfer.check.release": {"check_dataset"},
+    "dfer.check.structure": {"check_dataset"},
+    "dfer.prepare.manifest": {"manifest"},
     "dfer.prepare.align": {"align"},
+    "dfer.faces.backends": {"align"},
     "dfer.faces.dlib_68": {"align"},
     "dfer.faces.settings": {"align"},
     "dfer.faces.track": {"align"},
+    "dfer.clips.media": {*READ, "align", "extract"},
     "dfer.clips.shard": {"align", "extract"},
     "dfer.clips.video": {"align", "extract", "check_dataset"},
     "dfer.prepare.extract": {"extract"},
@@ -137,6 +148,7 @@ DIRECT = {
     "dfer.datasets.ferv39k": set(),
     "dfer.datasets.mafw": set(),
     "dfer.faces.face_alignment_68": set(),
+    "dfer.faces.face_alignment_settings": set(),
     # of the demo (test_demo_run.py)
     "dfer.demo.small_backbone": set(),
     "dfer.demo.pretrain": set(),
@@ -453,7 +465,7 @@ def several(tmp_path_factory, weights):
         "faces.dlib_68": {"align mine 0"},
         "faces.face_alignment_68": {"align neural 0"},
         "faces.similarity": {"extract mine 0"},
-        "extract": {"extract mine 0", "extract crops 0"},
+        "prepare.extract": {"extract mine 0", "extract crops 0"},
     }.items(),
 )
 def test_an_edit_reruns_the_datasets_that_use_it(several, module, expected):
