@@ -18,7 +18,7 @@ class BackboneSettings:
 
     model: str = "ViT-B-32-quickgelu"  # open_clip's name, or the path of a JSON configuration
     weights: str | None = "openai"  # open_clip's pretrained tag, or the path of a checkpoint
-    # `backbone`: the mean and std of the images it was trained on; `none`: values in 0…1 as they are
+    # backbone: by mean and std of the images it was trained on. none: values in 0…1 as they are.
     normalise: Literal["backbone", "none"] = "backbone"
 
 
@@ -67,10 +67,11 @@ class TrainSettings:
     weight_decay: float = 5e-4  # not on biases and 1-D parameters
     betas: tuple[float, float] = (0.9, 0.98)
     max_gradient_norm: float | None = None
+    gradient_checkpointing: bool = False  # less memory, more time, the same numbers (`ImageTower`)
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on a GPU that has it
     # Which epoch's weights are evaluated. last: no choice is made. val: the best WAR on a tenth of
     # the train set that is held out. test: the best WAR on the test set itself, as most published
-    # codes do, an optimistic choice that is named wherever its numbers stand.
+    # codes do; an optimistic choice, so it is named wherever its numbers stand.
     checkpoint: Literal["last", "val", "test"] = "last"
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
@@ -85,7 +86,11 @@ class RunSettings:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunSettings":
-        """Settings from nested plain values; what is left out has its default."""
+        """Settings from nested plain values; what is left out has its default.
+
+        Raises:
+            TypeError: a name that there is not.
+        """
         return _build(cls, values)
 
     def to_json(self) -> str:

@@ -137,7 +137,7 @@ def test_checkpointing_changes_memory_not_gradients():
     model = recogniser()
     gradients = []
     for checkpointing in (False, True):
-        model.image.checkpointing = checkpointing
+        model.image.gradient_checkpointing = checkpointing
         model.zero_grad()
         model(clips()).square().sum().backward()
         gradients.append([p.grad.clone() for p in model.parameters()])

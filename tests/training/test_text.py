@@ -18,22 +18,24 @@ WORDS = ["happiness", "sadness", "neutral", "anger"]
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory):
+def backbone(tmp_path_factory):
     """Settings of a saved tiny CLIP, and the CLIP."""
-    path = tmp_path_factory.mktemp("clip") / "clip.pt"
+    path = tmp_path_factory.mktemp("backbone") / "backbone.pt"
     saved = new_backbone(TINY, seed=0)
     torch.save(saved.state_dict(), path)
     return BackboneSettings(TINY, str(path)), saved
 
 
-def stage(clip, out, words=WORDS):
+def stage(backbone, out, words=WORDS):
     settings = json.dumps({"model": backbone.model, "weights": backbone.weights})
-    text.main(text.parser().parse_args(["--clip", settings, "--words", *words, "--out", str(out)]))
+    classes = json.dumps({f"label {number}": word for number, word in enumerate(words)})
+    arguments = ["--backbone", settings, "--classes", classes, "--out", str(out)]
+    text.main(text.parser().parse_args(arguments))
     return out
 
 
-def test_features_are_open_clip_s_of_the_bare_words_in_class_order(clip, tmp_path):
-    settings, saved = clip
+def test_features_are_open_clip_s_of_the_bare_words_in_class_order(backbone, tmp_path):
+    settings, saved = backbone
     features = text.read_features(stage(settings, tmp_path / "text.safetensors"), len(WORDS))
     with torch.inference_mode():
         expected = saved.encode_text(open_clip.SimpleTokenizer(context_length=16)(WORDS))
@@ -42,8 +44,8 @@ def test_features_are_open_clip_s_of_the_bare_words_in_class_order(clip, tmp_pat
     assert not features.requires_grad
 
 
-def test_file_is_the_same_to_the_byte_and_says_what_it_holds(clip, tmp_path):
-    settings, _ = clip
+def test_file_is_the_same_to_the_byte_and_says_what_it_holds(backbone, tmp_path):
+    settings, _ = backbone
     files = [stage(settings, tmp_path / f"{n}.safetensors").read_bytes() for n in range(4)]
     assert len(set(files)) == 1
     with safe_open(tmp_path / "0.safetensors", "pt") as file:
@@ -68,13 +70,13 @@ def test_random_weights_are_the_same_at_every_run(tmp_path):
         (["joy", "a " * 15], "longer than the 16 tokens"),
     ],
 )
-def test_words_that_cannot_be_told_apart_are_refused(words, message, clip, tmp_path):
+def test_words_that_cannot_be_told_apart_are_refused(words, message, backbone, tmp_path):
     with pytest.raises(UserError, match=message):
-        stage(clip[0], tmp_path / "text.safetensors", words)
+        stage(backbone[0], tmp_path / "text.safetensors", words)
 
 
-def test_reading_refuses_what_is_not_ours(clip, tmp_path):
-    path = stage(clip[0], tmp_path / "text.safetensors")
+def test_reading_refuses_what_is_not_ours(backbone, tmp_path):
+    path = stage(backbone[0], tmp_path / "text.safetensors")
     with pytest.raises(UserError, match=r"features of 4 class words.*7 classes"):
         text.read_features(path, 7)
     with pytest.raises(UserError, match=r"nowhere.safetensors: no text features"):

@@ -6,8 +6,8 @@ import math
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 from conftest import CLASSES
@@ -20,6 +20,7 @@ from dfer.prepare.splits import SPLITS
 from dfer.settings import RunSettings, TrainSettings
 from dfer.training import train as stage
 
+WORDS = dict(zip(CLASSES, ["happiness", "sadness", "neutral"], strict=True))
 SETTINGS = {
     "backbone": {"model": "config/backbone/tiny.json", "weights": None},
     "model": {"frames": 8, "blocks": 1},
@@ -44,14 +45,17 @@ def folder(tiny_store, tmp_path):
     return tmp_path
 
 
-def arguments(folder, out, run_settings, seed=0):
+def arguments(folder, out, run_settings, seed=0, landmarks=None, synthetic=False):
     run = folder / out
     return [
-        *("--dataset", "tiny", "--splits", folder / "splits.parquet", "--fold", 1),
-        *("--store", folder / "store", "--text", folder / "text.safetensors"),
-        *("--classes", *CLASSES, "--settings", run_settings.to_json(), "--seed", seed),
-        *("--checkpoint", run / "checkpoint.safetensors"),
-        *("--history", run / "history.parquet", "--record", run / "run.json"),
+        *("--dataset", "tiny", "--classes", json.dumps(WORDS)),
+        *("--landmark-settings", json.dumps(landmarks), *["--synthetic"] * synthetic),
+        *("--splits", folder / "splits.parquet", "--fold", 1),
+        *("--store", *sorted((folder / "store").iterdir())),
+        *("--text", folder / "text.safetensors"),
+        *("--settings", run_settings.to_json(), "--seed", seed),
+        *("--out-checkpoint", run / "checkpoint.safetensors"),
+        *("--out-history", run / "history.parquet", "--out-record", run / "run.json"),
     ]
 
 
@@ -68,8 +72,8 @@ def contents(run):
 
 
 def test_learning_rate_by_hand():
-    how = TrainSettings(epochs=10, lr=1.0, min_lr=0.1, warmup_epochs=2)
-    rates = [stage.learning_rate(how, step, 5) for step in range(50)]
+    recipe = TrainSettings(epochs=10, lr=1.0, min_lr=0.1, warmup_epochs=2)
+    rates = [stage.learning_rate(recipe, step, 5) for step in range(50)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert max(rates) == rates[9] == pytest.approx(1.0)
     assert rates[-1] == pytest.approx(0.1)
@@ -80,7 +84,7 @@ def test_learning_rate_by_hand():
 
 def test_only_matrices_decay_and_only_new_modules_are_scaled():
     run = settings(lr_factor=10.0)
-    model = build(run.model, run.clip, torch.randn(3, 32))
+    model = build(run.model, run.backbone, torch.randn(3, 32))
     names = {id(p): name for name, p in model.named_parameters()}
     groups = stage.parameter_groups(model, run.train)
     seen = [names[id(p)] for group in groups for p in group["params"]]
@@ -88,8 +92,8 @@ def test_only_matrices_decay_and_only_new_modules_are_scaled():
     for group in groups:
         for parameter in group["params"]:
             assert (group["weight_decay"] > 0) == (parameter.ndim > 1)
-            is_clip = names[id(parameter)].startswith("image.")
-            assert group["lr_factor"] == (1.0 if is_clip else 10.0)
+            is_of_clip = names[id(parameter)].startswith("image.")
+            assert group["lr_factor"] == (1.0 if is_of_clip else 10.0)
 
 
 def test_same_seed_same_bytes_and_it_learns(folder):
@@ -229,12 +233,51 @@ def test_the_checkpoint_of_rule_test_is_the_first_best_epoch(folder):
     assert json.loads((run / "run.json").read_text())["epoch"] == best
 
 
+def test_gradient_checkpointing_saves_activations_and_changes_no_bit(folder, monkeypatch):
+    from dfer.models import vit
+
+    recomputed, real = [], vit.checkpoint
+
+    def checkpoint(block, *inputs, **options):
+        recomputed.append(block)
+        return real(block, *inputs, **options)
+
+    monkeypatch.setattr(vit, "checkpoint", checkpoint)
+    plain = load_run(train(folder, "plain") / "checkpoint.safetensors").model.state_dict()
+    assert not recomputed
+    other = train(folder, "other", settings(gradient_checkpointing=True))
+    assert len(recomputed) == 3 * 3 * 2  # epochs, steps, layers
+    saved = load_run(other / "checkpoint.safetensors").model.state_dict()
+    assert all(torch.equal(saved[name], value) for name, value in plain.items())
+    histories = [read_parquet(folder / run / "history.parquet") for run in ("plain", "other")]
+    assert histories[0].equals(histories[1])
+
+
 def test_class_texts_are_never_trained(folder):
     from safetensors.torch import load_file
 
     run = train(folder, "run")
     trained = load_run(run / "checkpoint.safetensors").model
     assert torch.equal(trained.text, load_file(folder / "text.safetensors")["features"])
+
+
+@pytest.mark.parametrize("head", ["text", "linear"])
+def test_the_checkpoint_says_all_that_the_run_was_trained_as(folder, head):
+    from safetensors.torch import load_file
+
+    landmarks = {"backend": "dlib", "every": 4, "min_face_share": 0.3}
+    model = SETTINGS["model"] | {"head": head, "blocks": int(head == "text")}
+    own = RunSettings.from_dict(SETTINGS | {"model": model})
+    run = train(folder, "run", own, seed=2, landmarks=landmarks, synthetic=True)
+    loaded = load_run(run / "checkpoint.safetensors")
+    assert (loaded.dataset, loaded.fold, loaded.seed) == ("tiny", 1, 2)
+    assert dict(zip(loaded.classes, loaded.words, strict=True)) == WORDS
+    assert (loaded.landmarks, loaded.synthetic, loaded.settings) == (landmarks, True, own)
+    assert loaded.architecture == json.loads(Path(SETTINGS["backbone"]["model"]).read_text())
+    assert torch.equal(loaded.text, load_file(folder / "text.safetensors")["features"])
+    crops = train(folder, "crops", own, seed=2)
+    loaded = load_run(crops / "checkpoint.safetensors")
+    assert loaded.landmarks is None and not loaded.synthetic
 
 
 def test_exploding_loss_stops_with_one_message(folder):
@@ -254,4 +297,7 @@ def test_by_hand_on_the_command_line_prints_progress(folder):
     record = json.loads((folder / "run/run.json").read_text())
     assert record["environment"]["packages"]["torch"] == torch.__version__.partition("+")[0]
     assert any(stamp.startswith("dfer.models.msta@") for stamp in record["code"])
-    assert isinstance(pd.read_parquet(folder / "run/history.parquet"), pd.DataFrame)
+    history = read_parquet(folder / "run/history.parquet")
+    assert history.epoch.tolist() == [1, 2] and history.split.tolist() == ["train"] * 2
+    for row in history.itertuples():
+        assert f"epoch {row.epoch}/2  train loss {row.loss:.3f}" in done.stdout

@@ -14,10 +14,9 @@ import optuna
 import pytest
 import torch
 import yaml
-from checkout import CONFIG, Checkout, make_release
+from checkout import CONFIG, ROOT, Checkout, make_release
 from conftest import CLASSES
 from safetensors.torch import save_file
-from test_configuration import SCHEMA, read
 
 from dfer.dag.configuration import check_config
 from dfer.errors import UserError
@@ -27,8 +26,9 @@ from dfer.settings import RunSettings
 from dfer.training import train as training
 from dfer.tuning import best, figures, suggest, trial
 from dfer.tuning.replay import build, contains
-from dfer.tuning.study import Study, Trial, numbers_of, read_trials, tunable
+from dfer.tuning.study import Study, Trial, read_trials, tunable
 
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 SPACE = {
     "model.blocks": {"name": "IntDistribution", "low": 1, "high": 2},
     "model.alpha": {"name": "FloatDistribution", "low": 0.01, "high": 1.0, "log": True},
@@ -68,6 +68,16 @@ def folder(tiny_store, tmp_path):
     return tmp_path
 
 
+def read():
+    """The default configuration."""
+    return yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def numbers_of(rounds, width):
+    """(round, place) of all trials of so many rounds, in order."""
+    return [(round_, place) for round_ in range(rounds) for place in range(width)]
+
+
 def call(stage, *words):
     stage.main(stage.parser().parse_args([str(word) for word in words]))
 
@@ -79,14 +89,23 @@ def run_suggest(study, out, round_):
     return words
 
 
+def inputs(folder):
+    """What trials and trainings read, as their command lines name it."""
+    return [
+        *("--splits", folder / "splits.parquet"),
+        *("--store", *sorted((folder / "store").iterdir())),
+        *("--text", folder / "text.safetensors"),
+        *("--classes", json.dumps(dict(zip(CLASSES, CLASSES, strict=True)))),
+    ]
+
+
 def run_trial(folder, study, out, round_, place, *more):
     before = [out / f"trials/{r}.{k}.json" for r, k in numbers_of(round_, study.width)]
     call(
         trial,
         *("--study", study.to_json(), "--asked", out / f"rounds/{round_}.json"),
         *("--number", round_ * study.width + place, "--trials", *before),
-        *("--splits", folder / "splits.parquet", "--store", folder / "store"),
-        *("--text", folder / "text.safetensors", "--classes", *CLASSES),
+        *inputs(folder),
         *("--out", out / f"trials/{round_}.{place}.json", *more),
     )
 
@@ -95,8 +114,8 @@ def close(study, out, rounds):
     trials = [out / f"trials/{r}.{k}.json" for r, k in numbers_of(rounds, study.width)]
     call(
         best,
-        *("--study", study.to_json(), "--trials", *trials, "--best", out / "best.yaml"),
-        *("--table", out / "trials.parquet", "--storage", out / "study.journal"),
+        *("--study", study.to_json(), "--trials", *trials, "--out-best", out / "best.yaml"),
+        *("--out-table", out / "trials.parquet", "--out-storage", out / "study.journal"),
     )
     return yaml.safe_load((out / "best.yaml").read_text())
 
@@ -184,18 +203,17 @@ def test_what_a_variant_s_run_has_trained_is_not_trained_again(folder, monkeypat
     run = folder / "runs" / settings.key / "fold1-seed3"
     call(
         training,
-        *("--dataset", "tiny", "--splits", folder / "splits.parquet", "--fold", 1, "--seed", 3),
-        *("--store", folder / "store", "--text", folder / "text.safetensors"),
-        *("--classes", *CLASSES, "--settings", settings.to_json()),
-        *("--checkpoint", run / "checkpoint.safetensors", "--history", run / "history.parquet"),
-        *("--record", run / "run.json"),
+        *("--dataset", "tiny", "--fold", 1, "--seed", 3, "--settings", settings.to_json()),
+        *("--landmark-settings", "null", *inputs(folder)),
+        *("--out-checkpoint", run / "checkpoint.safetensors"),
+        *("--out-history", run / "history.parquet", "--out-record", run / "run.json"),
     )
 
     def refuse(*args, **kwargs):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(trial, "train", refuse)
-    runs = ("--runs", folder / "runs")
+    runs = ("--run-folders", folder / "runs")
     assert [first_trial(s, f"shared{i}", *runs) for i, s in enumerate(studies)] == trained
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(record | {"code": []}))
@@ -206,13 +224,15 @@ def test_what_a_variant_s_run_has_trained_is_not_trained_again(folder, monkeypat
 @pytest.mark.parametrize("name", ["MedianPruner", "PercentilePruner", "SuccessiveHalvingPruner"])
 def test_a_pruner_decides_as_in_a_study_of_optuna_s_own(name):
     """The same curves told to one live study and to ours, which is made anew for each trial."""
-    what = {
+    arguments = {
         "MedianPruner": {"n_startup_trials": 2},
         "PercentilePruner": {"percentile": 40.0, "n_startup_trials": 2},
         "SuccessiveHalvingPruner": {"min_resource": 1, "reduction_factor": 2},
     }[name]
-    study = make_study(width=1, pruner={"name": name, **what})
-    live = optuna.create_study(direction="maximize", pruner=getattr(optuna.pruners, name)(**what))
+    study = make_study(width=1, pruner={"name": name, **arguments})
+    live = optuna.create_study(
+        direction="maximize", pruner=getattr(optuna.pruners, name)(**arguments)
+    )
     before, states = [], set()
     for number in range(12):
         parameters = {"model.blocks": 1, "model.alpha": 0.1, "train.lr": 1e-3}
@@ -230,8 +250,8 @@ def test_a_pruner_decides_as_in_a_study_of_optuna_s_own(name):
         states.add(state)
         live.tell(theirs, None if ours else curve[-1], optuna.trial.TrialState[state])
         values = [] if ours else [curve[-1]]
-        seen = [row["uar"] for row in told]
-        before.append(Trial(number, parameters, state, values, seen, pruning.rungs, ""))
+        curve = [row["uar"] for row in told]
+        before.append(Trial(number, parameters, state, values, curve, pruning.rungs, ""))
     assert states == {"PRUNED", "COMPLETE"}
 
 
@@ -327,7 +347,7 @@ def test_two_objectives_give_a_front(folder):
     table = read_parquet(out / "trials.parquet")
     cost = table.groupby("model.blocks").macs.agg(["nunique", "first"])
     assert (cost["nunique"] == 1).all()
-    from dfer.tables.flops import count
+    from dfer.models.flops import count
 
     blocks = int(table["model.blocks"].iloc[0])
     settings = study.trial_settings({"model.blocks": blocks})
@@ -343,7 +363,7 @@ def test_two_objectives_give_a_front(folder):
         "pareto",
         "--title",
         "Tiny",
-        "--out",
+        "--out-stem",
         out / "pareto",
     )
     assert (out / "pareto.svg").stat().st_size > 5000
@@ -453,7 +473,7 @@ def test_equal_studies_give_equal_figures(journal, figure):
             figure,
             "--title",
             "Tiny (synthetic)",
-            "--out",
+            "--out-stem",
             out,
         )
         made.append([out.with_suffix(f".{end}").read_bytes() for end in ("pdf", "svg", "png")])
@@ -567,6 +587,7 @@ def test_what_can_be_tuned():
     known = tunable()
     assert {"model.blocks", "model.alpha", "model.beta", "train.lr"} <= known.keys()
     assert not {"train.epochs", "train.checkpoint", "model.kernels"} & known.keys()
+    assert not {"train.precision", "train.gradient_checkpointing"} & known.keys()
 
 
 # From here on real Snakemake, on real videos.

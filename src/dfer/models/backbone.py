@@ -1,4 +1,4 @@
-"""CLIP from open_clip: which architecture, and weights of every common format.
+"""The CLIP that a run starts from: which architecture, and weights of every common format.
 
 Loading is strict on purpose. A checkpoint of another architecture, or OpenAI's weights in a
 configuration with plain GELU (they need QuickGELU, and nothing but the accuracy would tell), is
@@ -25,6 +25,8 @@ from dfer.settings import BackboneSettings
 
 VISION_KEYS = {"image_size", "patch_size", "width", "layers", "head_width", "mlp_ratio"}
 OPENAI_KEYS = {"input_resolution", "context_length", "vocab_size"}  # sizes kept as tensors
+
+PixelStatistics = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std of R, G and B in 0…1
 
 
 def read_config(model: str) -> dict[str, Any]:
@@ -82,8 +84,12 @@ def _check_towers(model: str, config: dict[str, Any]) -> None:
 
 def vision_config(model: str) -> VisionConfig:
     """The image tower of a configuration, see `read_config`."""
-    config = read_config(model)
-    vision = config["vision_cfg"]
+    return vision_of(read_config(model))
+
+
+def vision_of(architecture: Mapping[str, Any]) -> VisionConfig:
+    """The image tower of the content of a configuration, as `read_config` gives it."""
+    vision = architecture["vision_cfg"]
     return VisionConfig(
         image_size=vision.get("image_size", 224),
         patch_size=vision.get("patch_size", 16),
@@ -91,8 +97,8 @@ def vision_config(model: str) -> VisionConfig:
         layers=vision.get("layers", 12),
         heads=vision.get("width", 768) // vision.get("head_width", 64),
         mlp_ratio=vision.get("mlp_ratio", 4.0),
-        embed_dim=config["embed_dim"],
-        quick_gelu=config.get("quick_gelu", False),
+        embed_dim=architecture["embed_dim"],
+        quick_gelu=architecture.get("quick_gelu", False),
     )
 
 
@@ -109,7 +115,7 @@ def load_backbone(model: str, weights: str | None) -> open_clip.CLIP:
         UserError: unknown or unreadable weights, or weights that do not fit the configuration.
     """
     config = read_config(model)
-    clip = open_clip.CLIP(
+    backbone = open_clip.CLIP(
         embed_dim=config["embed_dim"],
         vision_cfg=config["vision_cfg"],
         text_cfg=config["text_cfg"],
@@ -117,9 +123,9 @@ def load_backbone(model: str, weights: str | None) -> open_clip.CLIP:
     )
     if weights is not None:
         state = _read_weights(model, config, weights)
-        _check_architecture(model, weights, state, clip.state_dict())
-        clip.load_state_dict(state)  # copies into float32
-    return clip.eval()
+        _check_architecture(model, weights, state, backbone.state_dict())
+        backbone.load_state_dict(state)  # copies into float32
+    return backbone.eval()
 
 
 def _read_weights(model: str, config: dict[str, Any], weights: str) -> dict[str, Tensor]:
@@ -268,7 +274,7 @@ def _check_architecture(
         some = ", ".join(sorted(names)[:3])
         raise UserError(
             f"{weights}: does not fit {model}: {len(names)} parameters are missing, unknown or of "
-            f"another shape ({some}…). Choose the backbone.model that these weights were saved from."
+            f"another shape ({some}…). Set backbone.model to what these weights were saved from."
         )
 
 
@@ -287,11 +293,11 @@ def _models_like(found: Mapping[str, int]) -> list[str]:
     return fitting
 
 
-def pixel_statistics(backbone: BackboneSettings) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def pixel_statistics(backbone: BackboneSettings) -> PixelStatistics:
     """Mean and standard deviation of each RGB channel, in 0…1, that frames are normalised with.
 
-    They are those of the CLIP's training, as open_clip's tag or the release's own card has them
-    (a few differ from OpenAI's); else OpenAI's.
+    They are those of the CLIP's training, as open_clip's tag or the card beside the weights has
+    them (a few differ from OpenAI's); else OpenAI's.
     """
     if backbone.normalise == "none":
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -303,7 +309,7 @@ def pixel_statistics(backbone: BackboneSettings) -> tuple[tuple[float, ...], tup
     return tuple(mean), tuple(std)
 
 
-def normaliser(backbone: BackboneSettings, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """The function from frames (…, 3, H, W) uint8 to float32 as this CLIP wants them."""
-    mean, std = (torch.tensor(x, device=device).view(3, 1, 1) for x in pixel_statistics(backbone))
+def normaliser(pixels: PixelStatistics, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """The function from frames (…, 3, H, W) uint8 to float32 as a CLIP with `pixels` wants them."""
+    mean, std = (torch.tensor(x, device=device).view(3, 1, 1) for x in pixels)
     return lambda frames: (frames.to(device, non_blocking=True).float() / 255 - mean) / std

@@ -1,56 +1,94 @@
-"""A trained run as one safetensors file: the weights, and in its header what is needed to use them.
+"""A trained run as one safetensors file, which is whole in itself.
 
-No pickle, and no CLIP checkpoint is needed to read it: the tower's weights and the class texts'
-features are in the file, its shape is in the settings.
+The tensors are the weights and the class texts' features; the header says all else that is needed
+to use them. No pickle, no CLIP checkpoint, no configuration and no path is read with it, so a run's
+folder works from anywhere.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from dfer.errors import UserError
 from dfer.files import atomic
-from dfer.models.backbone import vision_config
+from dfer.models.backbone import PixelStatistics, normaliser, vision_of
 from dfer.models.recogniser import Recogniser
 from dfer.settings import RunSettings
+
+TEXT = "text"  # the tensor of the class texts' features
+HEADER = (  # attributes of `TrainedRun` that the header holds as they are; settings come beside
+    *("architecture", "pixels", "dataset", "classes", "words"),
+    *("landmarks", "synthetic", "fold", "seed"),
+)
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A trained model and what it was trained as."""
+    """A trained model and what it was trained as.
 
-    model: Recogniser  # on the CPU, in eval mode
+    Attributes:
+        model: in eval mode; on the CPU as it is loaded.
+        settings: of the run. What `settings.backbone` names is not needed any more.
+        architecture: the content of the CLIP's open_clip configuration.
+        pixels: mean and standard deviation that frames are normalised with.
+        text: features of the class words, (#class, D) float32; of every head, linear ones too.
+        dataset: its name.
+        classes: labels, in the order of the logits.
+        words: the class words, in the same order.
+        landmarks: settings that the faces were aligned with (`dfer.faces.backends.read_settings`
+            takes them); None where the release brought face crops.
+        synthetic: whether the faces were rendered.
+        fold, seed: of the run.
+    """
+
+    model: Recogniser
     settings: RunSettings
+    architecture: dict[str, Any]
+    pixels: PixelStatistics
+    text: Tensor
     dataset: str
-    classes: list[str]  # labels, in the order of the logits
+    classes: list[str]
+    words: list[str]
+    landmarks: dict[str, Any] | None
+    synthetic: bool
     fold: int
     seed: int
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
 
-def save_run(
-    model: Recogniser,
-    path: Path | str,
-    settings: RunSettings,
-    *,
-    dataset: str,
-    classes: list[str],
-    fold: int,
-    seed: int,
-) -> None:
-    """Write the model's weights, with what `TrainedRun` says of them in the header."""
-    header = {"settings": json.loads(settings.to_json()), "dataset": dataset}
-    header |= {"classes": classes, "fold": fold, "seed": seed}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of the frames that the model takes."""
+        return self.model.image.config.image_size
+
+    @property
+    def normalise(self) -> Callable[[Tensor], Tensor]:
+        """The function from frames (…, 3, H, W) uint8 to float32 as the model wants them."""
+        return normaliser(self.pixels, self.device)
+
+
+def save_run(run: TrainedRun, path: Path | str) -> None:
+    """Write a run whole; equal runs give equal bytes."""
+    header = {name: getattr(run, name) for name in HEADER} | {"settings": asdict(run.settings)}
+    text = json.dumps(header, sort_keys=True)  # one entry: safetensors keeps no order of two
+    tensors = {TEXT: run.text} | run.model.state_dict()
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic(path) as temporary:
-        save_file(tensors, temporary, {"run": json.dumps(header, sort_keys=True)})
+        save_file(tensors, temporary, {"run": text})
 
 
 def load_run(path: Path | str) -> TrainedRun:
-    """Read what `save_run` wrote.
+    """Read what `save_run` wrote; no other file is needed.
 
     Raises:
         UserError: the file is missing, damaged, not of a run, or of another architecture.
@@ -58,24 +96,25 @@ def load_run(path: Path | str) -> TrainedRun:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()["run"])
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        values = {name: header[name] for name in HEADER}
+        settings = RunSettings.from_dict(header["settings"])
+        text = tensors[TEXT]
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint. Train the run first.") from None
-    except (SafetensorError, KeyError, TypeError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: not a checkpoint of a run ({error}). Delete it: the run is trained again."
         ) from None
-    settings = RunSettings.from_dict(header["settings"])
-    classes = header["classes"]
-    vision = vision_config(settings.backbone.model)
-    text = weights.get("text", torch.zeros(len(classes), vision.embed_dim))
-    model = Recogniser(settings.model, vision, text)
+    model = Recogniser(settings.model, vision_of(values["architecture"]), text)
+    if TEXT not in model.state_dict():  # a linear head
+        del tensors[TEXT]
     try:
-        model.load_state_dict(weights)
+        model.load_state_dict(tensors)
     except RuntimeError as error:
         raise UserError(
             f"{path}: the weights are not those of its settings ({str(error).splitlines()[1]}). "
             "They come from other code: delete the file and the run is trained again."
         ) from None
-    names = {key: header[key] for key in ("dataset", "classes", "fold", "seed")}
-    return TrainedRun(model.eval(), settings, **names)
+    values["pixels"] = tuple(map(tuple, values["pixels"]))
+    return TrainedRun(model=model.eval(), settings=settings, text=text, **values)

@@ -28,7 +28,8 @@ class Recogniser(nn.Module):
     Table 3) the logits are Linear(V), and no text enters.
 
     The parameters under `image.` come from CLIP; all others are new (`new_parameters`). The text
-    features K are a buffer: the text tower is frozen, so they are computed once (`dfer.training.text`).
+    features K are a buffer: the text tower is frozen, so they are computed once
+    (`dfer.training.text`).
 
     Args:
         settings: the variant.

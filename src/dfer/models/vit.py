@@ -75,14 +75,14 @@ class Transformer(nn.Module):
 class ImageTower(nn.Module):
     """Frames → features Z in the space shared with text.
 
-    `checkpointing` recomputes each layer in the backward pass: a tenth of the activation memory
-    for a fifth more time, with the same numbers.
+    With `gradient_checkpointing` each layer is computed again in the backward pass: a tenth of the
+    activation memory for a fifth more time, with the same numbers.
     """
 
     def __init__(self, config: VisionConfig):
         super().__init__()
         self.config = config
-        self.checkpointing = False
+        self.gradient_checkpointing = False
         width, patch = config.width, config.patch_size
         patches = (config.image_size // patch) ** 2  # N
         scale = width**-0.5
@@ -132,7 +132,7 @@ class ImageTower(nn.Module):
         z = self.embed(clips.flatten(0, 1))
         for layer, block in enumerate(self.transformer.resblocks):
             inputs = (z, frames, interfit[layer] if interfit is not None else None, maps)
-            if self.checkpointing and self.training and maps is None:
+            if self.gradient_checkpointing and self.training and maps is None:
                 z = checkpoint(block, *inputs, use_reentrant=False)
             else:
                 z = block(*inputs)

@@ -25,9 +25,9 @@ def loader_workers(device: torch.device, threads: int) -> int:
     return threads - 1 if device.type == "cuda" else 0
 
 
-def precision(how: TrainSettings, device: torch.device) -> torch.dtype:
+def precision(settings: TrainSettings, device: torch.device) -> torch.dtype:
     """The dtype of matrix products: as set, or bf16 on a GPU that has it and fp32 elsewhere."""
-    if how.precision == "auto":
+    if settings.precision == "auto":
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if fast else torch.float32
-    return {"bf16": torch.bfloat16, "fp32": torch.float32}[how.precision]
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[settings.precision]

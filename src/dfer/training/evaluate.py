@@ -1,12 +1,13 @@
 """One trained run → its predictions on the fold's test clips, and their metrics.
 
-    python -m dfer.training.evaluate --checkpoint run/checkpoint.safetensors --splits splits.parquet
-        --store store/ --predictions run/predictions.parquet --metrics run/metrics.parquet
+    python -m dfer.training.evaluate --checkpoint run/checkpoint.safetensors
+        --splits splits/1.parquet --store store/*.arrow
+        --out-predictions run/predictions.parquet --out-metrics run/metrics.parquet
 
-Both tables name the run in every row: dataset, run (its name), checkpoint (rule), fold,
-seed. `predictions.parquet` has one row a clip: clip, label, prediction, and `logit_<class>` a
-class. `metrics.parquet` is tidy: metric (UAR, WAR, recall, confusion), the class it is of, the
-class that was predicted (confusion only), value (in %, or clips), clips.
+Both tables name the run in every row: dataset, run (its key), checkpoint (rule), fold, seed. The
+predictions have one row a clip: clip, label, prediction, and `logit_<class>` a class. The metrics
+are tidy: metric (UAR, WAR, recall, confusion), the class it is of, the class that was predicted
+(confusion only), value (in %, or clips), clips.
 """
 
 import argparse
@@ -63,40 +64,42 @@ def measure(labels: np.ndarray, predictions: np.ndarray, classes: list[str]) -> 
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    top.add_argument("--run", help="the run's name in the tables; else the key of its settings")
-    top.add_argument("--checkpoint", required=True)
-    top.add_argument("--splits", required=True)
-    top.add_argument("--store", required=True, help="folder of the clip store's shards")
-    top.add_argument("--batch", type=int, default=32)
-    top.add_argument("--threads", type=int, default=1)
-    top.add_argument("--predictions", required=True)
-    top.add_argument("--metrics", required=True)
+    add = top.add_argument
+    add("--run-key", help="folder name of the run's settings; left out: their key")
+    add("--checkpoint", required=True, help="a trained run (dfer.training.train)")
+    add("--splits", required=True, help="clips of a fold (dfer.prepare.splits)")
+    add("--store", nargs="+", required=True, help="shards of the clip store")
+    add("--batch", type=int, default=32, help="clips that are computed at once")
+    add("--threads", type=int, default=1, help="threads to compute with")
+    add("--out-predictions", required=True, help="output (logits and prediction of each clip)")
+    add("--out-metrics", required=True, help="output (UAR, WAR, recalls and confusion)")
     return top
 
 
 def main(args: argparse.Namespace) -> None:
     """Predict the test clips of the run's fold and measure."""
     device = pick_device(args.threads)
-    trained = load_run(args.checkpoint)
-    data = tested_clips(trained, args.splits, args.store)
-    model, workers = trained.model.to(device), loader_workers(device, args.threads)
-    logits = predict(model, data, trained.settings, batch=args.batch, workers=workers).numpy()
+    run = load_run(args.checkpoint)
+    data = tested_clips(run, args.splits, args.store)
+    run.model.to(device)
+    workers = loader_workers(device, args.threads)
+    logits = predict(run, data, batch=args.batch, workers=workers).numpy()
     predictions = logits.argmax(axis=1)
     names = {
-        "dataset": trained.dataset,
-        "run": args.run or trained.settings.key,
-        "checkpoint": trained.settings.train.checkpoint,
-        "fold": trained.fold,
-        "seed": trained.seed,
+        "dataset": run.dataset,
+        "run": args.run_key or run.settings.key,
+        "checkpoint": run.settings.train.checkpoint,
+        "fold": run.fold,
+        "seed": run.seed,
     }
     table = pd.DataFrame(names | {"clip": data.clips})
-    table["label"] = [trained.classes[i] for i in data.labels]
-    table["prediction"] = [trained.classes[i] for i in predictions]
-    for i, name in enumerate(trained.classes):
+    table["label"] = [run.classes[i] for i in data.labels]
+    table["prediction"] = [run.classes[i] for i in predictions]
+    for i, name in enumerate(run.classes):
         table[f"logit_{name}"] = logits[:, i]
-    write_parquet(table, args.predictions)
-    metrics = measure(np.array(data.labels), predictions, trained.classes).assign(**names)
-    write_parquet(metrics[METRICS.names], args.metrics, METRICS)
+    write_parquet(table, args.out_predictions)
+    metrics = measure(np.array(data.labels), predictions, run.classes).assign(**names)
+    write_parquet(metrics[METRICS.names], args.out_metrics, METRICS)
     values = metrics.set_index("metric").value
     print(f"{args.checkpoint}: UAR {values['UAR']:.2f}  WAR {values['WAR']:.2f}")
 

@@ -5,14 +5,15 @@ import math
 from dfer.settings import TrainSettings
 
 
-def learning_rate(how: TrainSettings, step: int, steps: int) -> float:
-    """Learning rate of one step, counted from 0, with `steps` an epoch (Section 4.1).
+def learning_rate(settings: TrainSettings, step: int, steps: int) -> float:
+    """Learning rate of one step, counted from 0, with `steps` an epoch.
 
     It rises linearly to `lr` over the warm-up epochs, then falls by half a cosine to `min_lr`,
     which the very last step has.
     """
-    warmup, last = how.warmup_epochs * steps, how.epochs * steps - 1
+    warmup, last = settings.warmup_epochs * steps, settings.epochs * steps - 1
     if step < warmup:
-        return how.lr * (step + 1) / warmup
+        return settings.lr * (step + 1) / warmup
     done = (step - warmup) / max(1, last - warmup)
-    return how.min_lr + (how.lr - how.min_lr) * 0.5 * (1 + math.cos(math.pi * done))
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
+    return settings.min_lr + (settings.lr - settings.min_lr) * cosine

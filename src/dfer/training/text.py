@@ -2,10 +2,10 @@
 
 The bare word is the text ("we directly input the labeled text", Section 4.1), without a template.
 
-    python -m dfer.training.text --clip '{"model": "ViT-B-32-quickgelu", "weights": "openai"}' \\
-        --words happiness sadness neutral --out results/dfew/text.safetensors
+    python -m dfer.training.text --backbone '{"model": "ViT-B-32-quickgelu", "weights": "openai"}'
+        --classes '{"happy": "happiness", "sad": "sadness"}' --out text.safetensors
 
-The file holds "features" (classes, D) float32, in the order of the words and not normalised.
+The file holds "features" (#class, D) float32, in class order and not normalised.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def text_features(backbone: BackboneSettings, words: list[str]) -> Tensor:
 
 
 def read_features(path: Path | str, classes: int) -> Tensor:
-    """The features that this stage wrote, (classes, D) float32.
+    """The features that this stage wrote, (#class, D) float32.
 
     Raises:
         UserError: the file is missing, damaged, or of another number of classes.
@@ -68,20 +68,22 @@ def read_features(path: Path | str, classes: int) -> Tensor:
 
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clip", type=json.loads, required=True, help="BackboneSettings as JSON")
-    parser.add_argument("--words", nargs="+", required=True, help="class words in class order")
-    parser.add_argument("--out", type=Path, required=True, help="output: the features")
-    return parser
+    top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = top.add_argument
+    add("--backbone", required=True, help="JSON: model and weights of a CLIP")
+    add("--classes", required=True, help="JSON: label → class word, in class order")
+    add("--out", required=True, help="output (the features, as safetensors)")
+    return top
 
 
 def main(args: argparse.Namespace) -> None:
-    """Compute the features and write them, with words and model in the header."""
+    """Compute the features and write them, with words and CLIP in the header."""
     torch.set_num_threads(1)  # the number of threads would be in the last bits
     torch.manual_seed(0)  # random weights (`weights: null`) are the same ones at every run
-    clip = BackboneSettings(**args.clip)
-    features = text_features(clip, args.words)
-    header = {"words": args.words, "model": backbone.model, "weights": backbone.weights}
+    backbone = BackboneSettings(**json.loads(args.backbone))
+    words = list(json.loads(args.classes).values())
+    features = text_features(backbone, words)
+    header = {"words": words, "model": backbone.model, "weights": backbone.weights}
     text = json.dumps(header, ensure_ascii=False)  # one entry: safetensors keeps no order of two
     with atomic(args.out) as temporary:
         save_file({"features": features.contiguous()}, temporary, {"text": text})

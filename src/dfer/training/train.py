@@ -4,16 +4,18 @@ The optimisation of Section 4.1: AdamW, a linear warm-up and a cosine to `min_lr
 Eq. 12. A killed training goes on from the epoch that it saved last (`state.pt` beside the
 checkpoint) and ends with the bytes of an uninterrupted one: every random draw has an address.
 
-    python -m dfer.training.train --dataset demo --splits splits.parquet --fold 1 --store store/
-        --text text.safetensors --settings '{"model": {"blocks": 2}}' --seed 0 --classes happy sad
-        --checkpoint run/checkpoint.safetensors --history run/history.parquet --record run/run.json
+    python -m dfer.training.train --dataset mine --classes '{"happy": "happiness", "sad": "grief"}'
+        --landmark-settings '{"backend": "dlib", "every": 8}' --splits splits/1.parquet --fold 1
+        --store store/*.arrow --text text.safetensors --settings '{"model": {"blocks": 2}}' --seed 0
+        --out-checkpoint run/checkpoint.safetensors --out-history run/history.parquet
+        --out-record run/run.json
 """
 
 import argparse
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,17 +27,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, open_store, train_batches
+from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, train_batches
 from dfer.clips.store import ClipStore
 from dfer.errors import UserError, stage
 from dfer.files import atomic, read_parquet, write_parquet, write_text
-from dfer.models.checkpoint import save_run
-from dfer.models.backbone import normaliser, vision_config
+from dfer.models.backbone import normaliser, pixel_statistics, read_config, vision_config
+from dfer.models.checkpoint import TrainedRun, save_run
 from dfer.models.recogniser import Recogniser, build
 from dfer.provenance import digest, environment, file_digest, stamps
 from dfer.settings import RunSettings, TrainSettings, unused_modules
 from dfer.training.device import device_name, loader_workers, pick_device, precision
-from dfer.training.inference import predict
+from dfer.training.inference import logits_of
 from dfer.training.metrics import confusion, uar, war
 from dfer.training.schedule import learning_rate
 from dfer.training.text import read_features
@@ -52,8 +54,8 @@ HISTORY = pa.schema(
     ]
 )
 
-# At most this share of a training's time goes into saving its state. The full model's is 3.2 GB, so
-# that on a slow disk not every epoch is saved.
+# At most this share of a training's time goes into saving its state. The full model's is 3.2 GB:
+# on a slow disk not every epoch is saved.
 SAVING = 0.1
 
 
@@ -81,28 +83,35 @@ def train(
         monitor: clips that are scored after each epoch; the epoch of the best WAR (the first of
             equals) is chosen: the checkpoint rules `val` and `test`. None is the rule `last`.
         text: features of the class words, (#class, D).
+        state_path: where the state is kept that a killed training goes on from.
         fingerprint: of code, settings and data; a state of another one is refused.
-        stop: asked before each epoch, with the history so far (rows as in `HISTORY`), whether to
-            end the training there.
+        workers: processes that decode clips.
+        name: of the training, for what is printed.
+        stop: is given the history so far (rows as in `HISTORY`) before each epoch; True ends the
+            training there.
 
     Raises:
         Diverged: the loss is not finite or explodes.
     """
-    how = settings.train
+    recipe = settings.train
     torch.manual_seed(seed)  # the new modules' initial weights
     model = build(settings.model, settings.backbone, text).to(device)
-    optimiser = torch.optim.AdamW(parameter_groups(model, how), betas=how.betas, fused=True)
-    normalise, dtype = normaliser(settings.backbone, device), precision(how, device)
+    model.image.gradient_checkpointing = recipe.gradient_checkpointing
+    optimiser = torch.optim.AdamW(parameter_groups(model, recipe), betas=recipe.betas, fused=True)
+    normalise = normaliser(pixel_statistics(settings.backbone), device)
+    dtype = precision(recipe, device)
     first, history, best = 0, [], None
     if state := read_state(state_path, fingerprint, name):
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         first, history, best = state["epoch"], state["history"], state["best"]
 
-    batches = EpochBatches(len(data.clips), how.batch, first=first, last=how.epochs, seed=seed)
+    batches = EpochBatches(
+        len(data.clips), recipe.batch, first=first, last=recipe.epochs, seed=seed
+    )
     stream = iter(train_batches(data, batches, workers))
     saved, took = 0.0, 0.0  # when the state was saved last, and how long that took, in seconds
-    for epoch in range(first, how.epochs):
+    for epoch in range(first, recipe.epochs):
         if stop is not None and stop(history):
             break
         began = time.perf_counter()
@@ -110,7 +119,7 @@ def train(
         counts, total = np.zeros((len(text), len(text)), np.int64), 0.0
         for step in range(batches.steps):
             frames, labels = next(stream)
-            lr = learning_rate(how, epoch * batches.steps + step, batches.steps)
+            lr = learning_rate(recipe, epoch * batches.steps + step, batches.steps)
             for group in optimiser.param_groups:
                 group["lr"] = lr * group["lr_factor"]
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -125,23 +134,26 @@ def train(
                 )
             optimiser.zero_grad()
             loss.backward()
-            if how.max_gradient_norm is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), how.max_gradient_norm)
+            if recipe.max_gradient_norm is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), recipe.max_gradient_norm)
             optimiser.step()
             total += value * len(labels)
             counts += confusion(labels.numpy(), logits.argmax(1).cpu().numpy(), len(text))
 
-        seen = {"epoch": epoch + 1, "split": "train", "loss": total / len(data.clips)}
-        seen |= {"uar": uar(counts), "war": war(counts), "lr": lr}
-        history.append(seen)
+        row = {"epoch": epoch + 1, "split": "train", "loss": total / len(data.clips)}
+        row |= {"uar": uar(counts), "war": war(counts), "lr": lr}
+        history.append(row)
         if monitor is not None:
-            seen = seen | {"split": how.checkpoint} | score(model, monitor, settings, workers)
-            history.append(seen)
-            if best is None or seen["war"] > best["war"]:
+            logits = logits_of(
+                model, monitor, normalise, dtype, batch=recipe.batch, workers=workers
+            )
+            row = row | {"split": recipe.checkpoint} | score(logits, monitor.labels)
+            history.append(row)
+            if best is None or row["war"] > best["war"]:
                 weights = {key: value.cpu().clone() for key, value in model.state_dict().items()}
-                best = {"war": seen["war"], "epoch": epoch + 1, "model": weights}
+                best = {"war": row["war"], "epoch": epoch + 1, "model": weights}
         now = time.perf_counter()
-        if now - saved >= took / SAVING or epoch + 1 == how.epochs:
+        if now - saved >= took / SAVING or epoch + 1 == recipe.epochs:
             write_state(
                 state_path,
                 fingerprint=fingerprint,
@@ -154,8 +166,8 @@ def train(
             saved = time.perf_counter()
             took = saved - now
         print(
-            f"{name}: epoch {epoch + 1}/{how.epochs}  {seen['split']} loss {seen['loss']:.3f}  "
-            f"UAR {seen['uar']:.1f}  WAR {seen['war']:.1f}  lr {lr:.1e}  "
+            f"{name}: epoch {epoch + 1}/{recipe.epochs}  {row['split']} loss {row['loss']:.3f}  "
+            f"UAR {row['uar']:.1f}  WAR {row['war']:.1f}  lr {lr:.1e}  "
             f"({time.perf_counter() - began:.1f} s)",
             flush=True,
         )
@@ -167,7 +179,7 @@ def train(
     return model, table
 
 
-def parameter_groups(model: Recogniser, how: TrainSettings) -> list[dict[str, Any]]:
+def parameter_groups(model: Recogniser, recipe: TrainSettings) -> list[dict[str, Any]]:
     """AdamW's groups: CLIP's tower and the new modules, each with and without weight decay.
 
     Biases and other 1-D parameters do not decay. New modules learn at `lr` × `lr_factor`.
@@ -179,22 +191,18 @@ def parameter_groups(model: Recogniser, how: TrainSettings) -> list[dict[str, An
     return [
         {
             "params": parameters,
-            "lr": how.lr,
-            "lr_factor": how.lr_factor if is_new else 1.0,
-            "weight_decay": how.weight_decay if decays else 0.0,
+            "lr": recipe.lr,
+            "lr_factor": recipe.lr_factor if is_new else 1.0,
+            "weight_decay": recipe.weight_decay if decays else 0.0,
         }
         for (is_new, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
 
 
-def score(
-    model: Recogniser, data: EvaluationClips, settings: RunSettings, workers: int
-) -> dict[str, float]:
-    """Loss, UAR and WAR of the clips of `data`."""
-    logits = predict(model, data, settings, batch=settings.train.batch, workers=workers)
-    labels = torch.tensor(data.labels)
-    counts = confusion(labels.numpy(), logits.argmax(1).numpy(), logits.shape[1])
-    loss = F.cross_entropy(logits, labels).item()
+def score(logits: Tensor, labels: Sequence[int]) -> dict[str, float]:
+    """Loss, UAR and WAR of clips with these logits (clips, #class) and class indices (clips,)."""
+    counts = confusion(np.array(labels), logits.argmax(1).numpy(), logits.shape[1])
+    loss = F.cross_entropy(logits, torch.tensor(labels)).item()
     return {"loss": loss, "uar": uar(counts), "war": war(counts)}
 
 
@@ -222,67 +230,96 @@ def read_state(path: Path, fingerprint: str, name: str) -> dict[str, Any] | None
 
 
 def read_clips(
-    args: argparse.Namespace, settings: RunSettings
+    splits: Path | str,
+    store: ClipStore,
+    settings: RunSettings,
+    *,
+    classes: Sequence[str],
+    fold: int,
+    seed: int,
 ) -> tuple[TrainClips, EvaluationClips | None]:
     """The clips that a run trains on, and those that its checkpoint rule watches.
 
-    `args` as of `parser`: splits, store, classes, fold, seed.
+    Args:
+        splits: path of the clips of one fold or of several, as `dfer.prepare.splits` writes them.
+        classes: labels, in class order.
+        seed: of the random frames and augmentations.
     """
     rule, frames = settings.train.checkpoint, settings.model.frames
     size = vision_config(settings.backbone.model).image_size
-    store = open_store(args.store)
-    splits = read_parquet(args.splits)
-    splits = splits[splits.fold == args.fold]
-    index = {label: i for i, label in enumerate(args.classes)}
+    table = read_parquet(splits)
+    table = table[table.fold == fold]
+    index = {label: i for i, label in enumerate(classes)}
 
     def clips(rows: pd.Series) -> tuple[list[str], list[int]]:
-        return splits["clip"][rows].tolist(), splits.label[rows].map(index).tolist()
+        return table["clip"][rows].tolist(), table.label[rows].map(index).tolist()
 
-    trained = (splits.split == "train") & ~(splits.held_out & (rule == "val"))
+    trained = (table.split == "train") & ~(table.held_out & (rule == "val"))
     augment = settings.train.augment
-    data = TrainClips(
-        store, *clips(trained), frames=frames, size=size, augment=augment, seed=args.seed
-    )
-    watched = {"last": None, "val": splits.held_out, "test": splits.split == "test"}[rule]
+    data = TrainClips(store, *clips(trained), frames=frames, size=size, augment=augment, seed=seed)
+    watched = {"last": None, "val": table.held_out, "test": table.split == "test"}[rule]
     if watched is None:
         return data, None
     return data, EvaluationClips(store, *clips(watched), frames=frames, size=size)
 
 
-def identify(args: argparse.Namespace, settings: RunSettings, store: ClipStore) -> dict[str, Any]:
-    """All that decides a run's numbers, but the machine. `args` as of `parser`."""
+def identify(
+    settings: RunSettings,
+    *,
+    dataset: str,
+    classes: Sequence[str],
+    fold: int,
+    seed: int,
+    splits: Path | str,
+    text: Path | str,
+    store: ClipStore,
+) -> dict[str, Any]:
+    """All that decides a run's numbers, but the machine.
+
+    Args:
+        dataset: its name.
+        classes: labels, in class order.
+        splits, text: paths of the clips of the fold and of the features of the class words.
+    """
     return {
-        "dataset": args.dataset,
+        "dataset": dataset,
         "settings": asdict(settings),
-        "fold": args.fold,
-        "seed": args.seed,
-        "classes": args.classes,
+        "fold": fold,
+        "seed": seed,
+        "classes": list(classes),
         "code": stamps("dfer.training.train", without=unused_modules(settings)),
-        "inputs": [file_digest(path) for path in (args.splits, args.text)]
+        "inputs": [file_digest(path) for path in (splits, text)]
         + [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in store.paths],
     }
+
+
+def decisive(machine: dict[str, Any]) -> dict[str, Any]:
+    """The part of a machine's `environment` that decides a run's last digits."""
+    return {key: machine[key] for key in ("packages", "device", "threads")}
 
 
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = top.add_argument
-    add("--dataset", required=True, help="its name, which the results carry")
-    add("--splits", required=True, help="clips of each fold, as dfer.prepare.splits writes them")
-    add("--fold", type=int, required=True)
-    add("--store", required=True, help="folder of the clip store's shards")
+    add("--dataset", required=True, help="name of the dataset")
+    add("--classes", required=True, help="JSON: label → class word, in class order")
     add(
-        "--text",
+        "--landmark-settings",
         required=True,
-        help="features of the class words, as dfer.training.text writes them",
+        help="JSON: backend and how it follows a face; null: the release brings crops",
     )
-    add("--classes", nargs="+", required=True, help="labels, in the order of --text")
-    add("--settings", required=True, help="RunSettings as JSON")
-    add("--seed", type=int, required=True)
-    add("--threads", type=int, default=1)
-    add("--checkpoint", required=True)
-    add("--history", required=True)
-    add("--record", required=True, help="settings, code, data and environment, as JSON")
+    add("--synthetic", action="store_true", help="the dataset is synthetic")
+    add("--splits", required=True, help="clips of a fold (dfer.prepare.splits)")
+    add("--fold", type=int, required=True, help="number of the fold")
+    add("--store", nargs="+", required=True, help="shards of the clip store")
+    add("--text", required=True, help="features of the class words (dfer.training.text)")
+    add("--settings", required=True, help="JSON: settings of a run")
+    add("--seed", type=int, required=True, help="seed of all that is drawn")
+    add("--threads", type=int, default=1, help="threads to compute with")
+    add("--out-checkpoint", required=True, help="output (the run, as safetensors)")
+    add("--out-history", required=True, help="output (loss, UAR and WAR of each epoch)")
+    add("--out-record", required=True, help="output (JSON of settings, code, data, environment)")
     return top
 
 
@@ -290,18 +327,32 @@ def main(args: argparse.Namespace) -> None:
     """Train, then write checkpoint, history and record."""
     device = pick_device(args.threads)
     settings = RunSettings.from_dict(json.loads(args.settings))
-    data, monitor = read_clips(args, settings)
+    architecture, pixels = read_config(settings.backbone.model), pixel_statistics(settings.backbone)
+    words = json.loads(args.classes)
+    classes, store = list(words), ClipStore(args.store)
+    data, monitor = read_clips(
+        args.splits, store, settings, classes=classes, fold=args.fold, seed=args.seed
+    )
+    text = read_features(args.text, len(classes))
     machine = environment(args.threads, device_name(device))
-    identity = identify(args, settings, data.store)
-    same_machine = {key: machine[key] for key in ("packages", "device", "threads")}
-    state_path = Path(args.checkpoint).with_name("state.pt")
+    identity = identify(
+        settings,
+        dataset=args.dataset,
+        classes=classes,
+        fold=args.fold,
+        seed=args.seed,
+        splits=args.splits,
+        text=args.text,
+        store=store,
+    )
+    state_path = Path(args.out_checkpoint).with_name("state.pt")
     model, history = train(
         settings,
         data,
         monitor,
-        read_features(args.text, len(args.classes)),
+        text,
         state_path,
-        fingerprint=digest([identity, same_machine]),
+        fingerprint=digest([identity, decisive(machine)]),
         seed=args.seed,
         device=device,
         workers=loader_workers(device, args.threads),
@@ -309,10 +360,23 @@ def main(args: argparse.Namespace) -> None:
     )
     record = identity | {"environment": machine, "epoch": int(history.epoch[history.chosen].max())}
     record["precision"] = str(precision(settings.train, device)).removeprefix("torch.")
-    write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False), args.record)
-    write_parquet(history, args.history, HISTORY)
-    names = {"dataset": args.dataset, "classes": args.classes, "fold": args.fold, "seed": args.seed}
-    save_run(model, args.checkpoint, settings, **names)
+    write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False), args.out_record)
+    write_parquet(history, args.out_history, HISTORY)
+    run = TrainedRun(
+        model=model,
+        settings=settings,
+        architecture=architecture,
+        pixels=pixels,
+        text=text,
+        dataset=args.dataset,
+        classes=classes,
+        words=list(words.values()),
+        landmarks=json.loads(args.landmark_settings),
+        synthetic=args.synthetic,
+        fold=args.fold,
+        seed=args.seed,
+    )
+    save_run(run, args.out_checkpoint)
     state_path.unlink(missing_ok=True)
 
 

@@ -1,7 +1,7 @@
 """All trials of a study → its best settings, a table of the trials, and a storage of Optuna.
 
     python -m dfer.tuning.best --study '{"name": "full", …}' --trials trials/0.0.json …
-        --best best.yaml --table trials.parquet --storage study.journal
+        --out-best best.yaml --out-table trials.parquet --out-storage study.journal
 
 `best.yaml` holds no date and no path: equal trials give equal bytes. `study.journal` is what
 `optuna-dashboard study.journal` opens.
@@ -51,7 +51,7 @@ def front(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def report(trials: Sequence[Trial], study: Study) -> dict[str, Any]:
-    """What `best.yaml` says; `settings` has the form of a variant's in the configuration."""
+    """The content of `best.yaml`; `settings` are as a variant has them in the configuration."""
     states = Counter(trial.state for trial in trials)
     content = {
         "study": study.name,
@@ -106,11 +106,12 @@ def write_storage(trials: Sequence[Trial], study: Study, path: str) -> None:
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    top.add_argument("--study", required=True, help="Study as JSON")
-    top.add_argument("--trials", nargs="+", required=True, help="all of them")
-    top.add_argument("--best", required=True)
-    top.add_argument("--table", required=True)
-    top.add_argument("--storage", required=True)
+    add = top.add_argument
+    add("--study", required=True, help="JSON: a study")
+    add("--trials", nargs="+", required=True, help="finished trials; all of the study")
+    add("--out-best", required=True, help="output (the best settings, as YAML)")
+    add("--out-table", required=True, help="output (all trials)")
+    add("--out-storage", required=True, help="output (the study as a journal file of Optuna)")
     return top
 
 
@@ -122,9 +123,10 @@ def main(args: argparse.Namespace) -> None:
         if trial.state == "FAIL":
             print(f"trial {trial.number} failed: {trial.reason} {trial.parameters}")
     content = report(trials, study)
-    write_parquet(table(trials, study).to_pandas(), args.table, table(trials, study).schema)
-    write_storage(trials, study, args.storage)
-    write_text(yaml.safe_dump(content, sort_keys=True, allow_unicode=True), args.best)
+    rows = table(trials, study)
+    write_parquet(rows.to_pandas(), args.out_table, rows.schema)
+    write_storage(trials, study, args.out_storage)
+    write_text(yaml.safe_dump(content, sort_keys=True, allow_unicode=True), args.out_best)
     print(yaml.safe_dump({key: content[key] for key in ("trials", "trial", "scores", "settings")}))
 
 

@@ -72,36 +72,42 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
     return True
 
 
-def build(module: Any, what: dict[str, Any], **further: Any) -> Any:
-    """The object of Optuna that a configuration names: `name`, and its arguments beside.
+def build(module: Any, config: dict[str, Any], **further: Any) -> Any:
+    """The object of Optuna that a configuration names.
+
+    Args:
+        module: of Optuna, which has it.
+        config: `name`, and the object's arguments.
+        further: arguments that are given if the object has them.
 
     Raises:
         UserError: an argument that it does not have, or does not take.
     """
-    arguments = {key: value for key, value in what.items() if key != "name"}
-    kind = getattr(module, what["name"])
+    name = config["name"]
+    arguments = {key: value for key, value in config.items() if key != "name"}
+    kind = getattr(module, name)
     known = inspect.signature(kind).parameters
     if unknown := sorted(set(arguments) - set(known)):
         close = difflib.get_close_matches(unknown[0], known, n=1) or known
-        raise UserError(f"{what['name']} has no {unknown[0]!r}; there is {', '.join(close)}")
+        raise UserError(f"{name} has no {unknown[0]!r}; there is {', '.join(close)}")
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # Optuna widens or narrows a space with one
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         try:
             return kind(**arguments, **{k: v for k, v in further.items() if k in known})
         except (TypeError, ValueError, UserWarning) as error:
-            raise UserError(f"{what['name']}: {error}") from error
+            raise UserError(f"{name}: {error}") from error
 
 
 def optuna_faults(study: Study) -> Iterable[str]:
-    """What Optuna refuses of a study's space, sampler and pruner: "where: what"."""
-    parts = {f".space.{name}": (optuna.distributions, what) for name, what in study.space.items()}
+    """What Optuna refuses of a study's space, sampler and pruner, as ".key: reason"."""
+    parts = {f".space.{name}": (optuna.distributions, c) for name, c in study.space.items()}
     parts |= {".sampler": (optuna.samplers, study.sampler)}
     parts |= {".pruner": (optuna.pruners, study.pruner)}
-    for where, (module, what) in parts.items():
+    for key, (module, config) in parts.items():
         try:
-            build(module, what)
+            build(module, config)
         except UserError as error:
-            yield f"{where}: {error}"
+            yield f"{key}: {error}"
     if len(study.objectives) > 1 and study.pruner["name"] != "NopPruner":
         yield ".pruner: Optuna prunes by one objective only; leave the pruner out, or macs"

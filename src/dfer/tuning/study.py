@@ -8,7 +8,7 @@ nor torch.
 
 import dataclasses
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +18,8 @@ from dfer.files import write_text
 from dfer.settings import ModelSettings, RunSettings, TrainSettings
 
 SECTIONS = {"model": ModelSettings, "train": TrainSettings}
-# `epochs` is the study's budget, `checkpoint` its protocol, `precision` the machine's.
-FIXED = ("train.epochs", "train.checkpoint", "train.precision")
+# `epochs` is the study's budget, `checkpoint` its protocol, the others are the machine's.
+FIXED = ("train.epochs", "train.checkpoint", "train.precision", "train.gradient_checkpointing")
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Study:
         return RunSettings.from_dict(overlay(self.settings, nested(parameters)))
 
     def own_parameters(self) -> dict[str, Any]:
-        """What the tuned variant itself has for each parameter of the space."""
+        """The tuned variant's own value of each parameter of the space."""
         places = {name: name.partition(".") for name in self.space}
         return {name: self.settings[section][key] for name, (section, _, key) in places.items()}
 
-    def score(self, seen: dict[str, Any]) -> float:
-        """The score of an epoch, in %, from its `uar` and `war`."""
-        uar, war = seen["uar"], seen["war"]
+    def score(self, row: dict[str, Any]) -> float:
+        """The score of an epoch, in %, from the `uar` and `war` of its row."""
+        uar, war = row["uar"], row["war"]
         return {"uar": uar, "war": war, "mean": (uar + war) / 2}[self.objectives[0]]
 
 
@@ -111,23 +111,27 @@ def read_record(path: Path | str, study: Study) -> dict[str, Any]:
     """
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
-        then = record["study"]
+        begun = record["study"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Damaged(
             f"{path}: not a file of a study ({type(error).__name__}). Delete it and run again: "
             "the stage that writes it will make it anew."
         ) from error
-    refuse_changes(then, study, path)
+    refuse_changes(begun, study, path)
     return record
 
 
-def refuse_changes(then: dict[str, Any], study: Study, path: Path | str) -> None:
+def refuse_changes(begun: dict[str, Any], study: Study, path: Path | str) -> None:
     """Raise a UserError that says what changed, if a study was begun as something else.
 
-    Trials of two spaces, or of other settings, cannot be compared, and to begin anew would throw
-    them away: which of both is for a person to decide.
+    Trials of another space or of other settings cannot be compared with new ones, and to begin
+    again would throw them away: a person has to decide.
+
+    Args:
+        begun: the study as its first file has it.
+        path: of that file.
     """
-    if changes := list(differences(then, study.to_dict())):
+    if changes := list(differences(begun, study.to_dict())):
         raise UserError(
             f"the study {study.name!r} on {study.dataset} was begun as another one ({path}):\n  "
             + "\n  ".join(changes)
@@ -136,15 +140,15 @@ def refuse_changes(then: dict[str, Any], study: Study, path: Path | str) -> None
         )
 
 
-def differences(then: Any, now: Any, where: str = "") -> Iterable[str]:
-    """One line for each value that two nested dicts do not share: where, then → now."""
-    if not (isinstance(then, dict) and isinstance(now, dict)):
-        if then != now:
-            yield f"{where}: {then} → {now}"
+def differences(old: Any, new: Any, name: str = "") -> Iterable[str]:
+    """One line "name: old → new" for each value in which two nested dicts differ."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        if old != new:
+            yield f"{name}: {old} → {new}"
         return
-    for key in sorted(then.keys() | now.keys()):
-        inside = f"{where}.{key}" if where else key
-        yield from differences(then.get(key, "nothing"), now.get(key, "nothing"), inside)
+    for key in sorted(old.keys() | new.keys()):
+        inner = f"{name}.{key}" if name else key
+        yield from differences(old.get(key, "nothing"), new.get(key, "nothing"), inner)
 
 
 def tunable() -> dict[str, type]:
@@ -171,8 +175,3 @@ def nested(parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def overlay(settings: dict[str, Any], changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Settings (backbone, model, train) with some keys of some sections changed."""
     return settings | {name: settings[name] | keys for name, keys in changes.items()}
-
-
-def numbers_of(rounds: int, width: int) -> Collection[tuple[int, int]]:
-    """(round, place) of all trials of so many rounds, in order."""
-    return [(number // width, number % width) for number in range(rounds * width)]

@@ -34,9 +34,10 @@ def read_asked(path: str, study: Study) -> list[dict]:
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    top.add_argument("--study", required=True, help="Study as JSON")
-    top.add_argument("--trials", nargs="*", default=[], help="finished trials, of whole rounds")
-    top.add_argument("--out", required=True)
+    add = top.add_argument
+    add("--study", required=True, help="JSON: a study")
+    add("--trials", nargs="*", default=[], help="finished trials; of whole rounds")
+    add("--out", required=True, help="output (parameters of the next round)")
     return top
 
 

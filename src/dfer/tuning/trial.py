@@ -1,14 +1,15 @@
 """One trial of a study: a training with suggested parameters, scored on the validation tenth.
 
     python -m dfer.tuning.trial --study '{"name": "full", …}' --asked rounds/1.json --number 5
-        --trials trials/0.0.json … --splits splits.parquet --store store/ --text text.safetensors
-        --classes happy sad --out trials/1.1.json
+        --trials trials/0.0.json … --splits splits/1.parquet --store store/*.arrow
+        --text text.safetensors --classes '{"happy": "happiness", "sad": "sadness"}'
+        --run-folders runs/ --out trials/1.1.json
 
 The fold's test clips are never read. The pruner compares with trials of earlier rounds only, so
 it does not matter which trials of a round run side by side or first. A killed trial goes on from
-the epoch it saved last (`<out>.state.pt`). A training that diverges, or does not fit into the card,
-is a failed trial: it is recorded with the reason, and the study goes on. What a run of a variant
-below `--runs` has trained already (its checkpoint rule is `val`, too) is not trained again.
+the epoch it saved last (`<out>.state.pt`). A training that diverges, or does not fit into the GPU,
+is a failed trial: it is recorded with the reason, and the study goes on. What a variant's run below
+`--run-folders` has trained already (with the checkpoint rule `val`, too) is not trained again.
 """
 
 import argparse
@@ -19,14 +20,15 @@ from typing import Any
 
 import torch
 
+from dfer.clips.store import ClipStore
 from dfer.errors import UserError, stage
 from dfer.files import read_parquet
+from dfer.models import flops
 from dfer.provenance import digest, environment
 from dfer.settings import RunSettings
-from dfer.tables import flops
 from dfer.training.device import device_name, loader_workers, pick_device
 from dfer.training.text import read_features
-from dfer.training.train import Diverged, identify, read_clips, train
+from dfer.training.train import Diverged, decisive, identify, read_clips, train
 from dfer.tuning.replay import distributions, replay
 from dfer.tuning.study import Study, Trial, read_trials, write_trial
 from dfer.tuning.suggest import read_asked
@@ -64,56 +66,79 @@ class Pruning:
 
 def curve(study: Study, history: list[dict[str, Any]]) -> list[float]:
     """The score on the validation clips after each epoch."""
-    return [study.score(seen) for seen in history if seen["split"] == "val"]
+    return [study.score(row) for row in history if row["split"] == "val"]
 
 
 def attempt(
-    args: argparse.Namespace, study: Study, parameters: dict[str, Any], before: Sequence[Trial]
+    study: Study,
+    number: int,
+    parameters: dict[str, Any],
+    before: Sequence[Trial],
+    *,
+    splits: Path | str,
+    store: ClipStore,
+    text: Path | str,
+    classes: Sequence[str],
+    runs: Path | None,
+    state_path: Path,
+    threads: int,
 ) -> Trial:
-    """Train and score one trial, or find that it should be given up, or that it fails."""
-    device = pick_device(args.threads)
+    """Train and score one trial, or find that it should be given up, or that it fails.
+
+    Args:
+        before: finished trials of earlier rounds.
+        splits, text: paths of the clips of the fold and of the features of the class words.
+        classes: labels, in class order.
+        runs: folder of the dataset's runs, which are not trained again; None: none are known.
+        state_path: where the state is kept that a killed training goes on from.
+    """
+    device = pick_device(threads)
     settings = study.trial_settings(parameters)
-    args.dataset, args.fold, args.seed = study.dataset, study.fold, study.seed
-    data, monitor = read_clips(args, settings)
-    machine = environment(args.threads, device_name(device))
-    identity = identify(args, settings, data.store)
-    same_machine = {key: machine[key] for key in ("packages", "device", "threads")}
+    given = {"classes": classes, "fold": study.fold, "seed": study.seed}
+    data, monitor = read_clips(splits, store, settings, **given)
+    features = read_features(text, len(classes))
+    machine = decisive(environment(threads, device_name(device)))
+    identity = identify(
+        settings, dataset=study.dataset, splits=splits, text=text, store=store, **given
+    )
     pruning = Pruning(study, before, parameters) if len(study.objectives) == 1 else None
-    name = f"{study.dataset} {study.name} trial {args.number}"
-    run_folder = Path(args.runs) / settings.key / f"fold{study.fold}-seed{study.seed}"
-    seen = trained_already(run_folder, identity, same_machine)
-    if seen is not None:
-        print(f"{name}: is the training of {run_folder}")
-        seen = as_far_as_kept(seen, pruning)
+    name = f"{study.dataset} {study.name} trial {number}"
+    history = None
+    if runs is not None:
+        folder = runs / settings.key / f"fold{study.fold}-seed{study.seed}"
+        history = trained_already(folder, identity, machine)
+    if history is not None:
+        print(f"{name}: is the training of {folder}")
+        history = as_far_as_kept(history, pruning)
     else:
         try:
-            _, history = train(
+            _, table = train(
                 settings,
                 data,
                 monitor,
-                read_features(args.text, len(args.classes)),
-                state_path(args.out),
-                fingerprint=digest([identity, same_machine]),
+                features,
+                state_path,
+                fingerprint=digest([identity, machine]),
                 seed=study.seed,
                 device=device,
-                workers=loader_workers(device, args.threads),
+                workers=loader_workers(device, threads),
                 name=name,
                 stop=pruning,
             )
         except (Diverged, torch.OutOfMemoryError) as error:
             reason = str(error).splitlines()[0].removeprefix(f"{name}: ")
-            return Trial(args.number, parameters, "FAIL", [], [], {}, reason)
-        seen = history.to_dict("records")
-    scores, rungs = curve(study, seen), pruning.rungs if pruning else {}
+            return Trial(number, parameters, "FAIL", [], [], {}, reason)
+        history = table.to_dict("records")
+    scores, rungs = curve(study, history), pruning.rungs if pruning else {}
     if pruning and pruning.pruned:
         reason = (
             f"pruned by {study.pruner['name']} after epoch {len(scores)} of "
             f"{settings.train.epochs}, at a score of {scores[-1]:.1f}"
         )
-        return Trial(args.number, parameters, "PRUNED", [], scores, rungs, reason)
-    (chosen,) = [row for row in seen if row["split"] == "val" and row["chosen"]]
-    values = [study.score(chosen), *costs(study, settings, len(args.classes))]
-    return Trial(args.number, parameters, "COMPLETE", values, scores, rungs, "")
+        return Trial(number, parameters, "PRUNED", [], scores, rungs, reason)
+    (chosen,) = [row for row in history if row["split"] == "val" and row["chosen"]]
+    values = [study.score(chosen), *costs(study, settings, len(classes))]
+    return Trial(number, parameters, "COMPLETE", values, scores, rungs, "")
 
 
 def trained_already(
@@ -123,7 +148,7 @@ def trained_already(
 
     Args:
         identity: as of `dfer.training.train.identify`.
-        machine: packages, device and threads.
+        machine: as of `dfer.training.train.decisive`.
     """
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -136,13 +161,13 @@ def trained_already(
     return history if made == asked else None
 
 
-def as_far_as_kept(seen: list[dict[str, Any]], pruning: Pruning | None) -> list[dict[str, Any]]:
-    """The epochs that a training would have had, which asks before each whether to go on."""
-    for epoch in sorted({row["epoch"] for row in seen}):
-        before = [row for row in seen if row["epoch"] < epoch]
+def as_far_as_kept(history: list[dict[str, Any]], pruning: Pruning | None) -> list[dict[str, Any]]:
+    """The history up to the epoch at which `pruning` would have ended the training."""
+    for epoch in sorted({row["epoch"] for row in history}):
+        before = [row for row in history if row["epoch"] < epoch]
         if pruning is not None and pruning(before):
             return before
-    return seen
+    return history
 
 
 def costs(study: Study, settings: RunSettings, classes: int) -> list[float]:
@@ -152,30 +177,21 @@ def costs(study: Study, settings: RunSettings, classes: int) -> list[float]:
     return [flops.count(settings.model, settings.backbone, classes).macs_true / 1e9]
 
 
-def state_path(out: str) -> Path:
-    """Where a trial keeps the state that it resumes from."""
-    return Path(out).with_suffix(".state.pt")
-
-
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = top.add_argument
-    add("--study", required=True, help="Study as JSON")
-    add("--asked", required=True, help="the round's parameters, as dfer.tuning.suggest writes them")
-    add("--number", type=int, required=True, help="of the trial, from 0 through all rounds")
-    add("--trials", nargs="*", default=[], help="finished trials of earlier rounds")
-    add("--splits", required=True, help="clips of each fold, as dfer.prepare.splits writes them")
-    add("--store", required=True, help="folder of the clip store's shards")
-    add(
-        "--text",
-        required=True,
-        help="features of the class words, as dfer.training.text writes them",
-    )
-    add("--classes", nargs="+", required=True, help="labels, in the order of --text")
-    add("--runs", default="", help="folder of the dataset's runs, which are not trained again")
-    add("--threads", type=int, default=1)
-    add("--out", required=True)
+    add("--study", required=True, help="JSON: a study")
+    add("--asked", required=True, help="parameters of a round (dfer.tuning.suggest)")
+    add("--number", type=int, required=True, help="number of the trial, from 0 through all rounds")
+    add("--trials", nargs="*", default=[], help="finished trials; of earlier rounds")
+    add("--splits", required=True, help="clips of a fold (dfer.prepare.splits)")
+    add("--store", nargs="+", required=True, help="shards of the clip store")
+    add("--text", required=True, help="features of the class words (dfer.training.text)")
+    add("--classes", required=True, help="JSON: label → class word, in class order")
+    add("--run-folders", type=Path, help="folder of the dataset's runs; left out: none are known")
+    add("--threads", type=int, default=1, help="threads to compute with")
+    add("--out", required=True, help="output (what became of the trial)")
     return top
 
 
@@ -184,9 +200,22 @@ def main(args: argparse.Namespace) -> None:
     study = Study.from_json(args.study)
     parameters = read_asked(args.asked, study)[args.number % study.width]
     print(f"trial {args.number}: {parameters}", flush=True)
-    trial = attempt(args, study, parameters, read_trials(args.trials, study))
+    state_path = Path(args.out).with_suffix(".state.pt")
+    trial = attempt(
+        study,
+        args.number,
+        parameters,
+        read_trials(args.trials, study),
+        splits=args.splits,
+        store=ClipStore(args.store),
+        text=args.text,
+        classes=list(json.loads(args.classes)),
+        runs=args.run_folders,
+        state_path=state_path,
+        threads=args.threads,
+    )
     write_trial(trial, study, args.out)
-    state_path(args.out).unlink(missing_ok=True)
+    state_path.unlink(missing_ok=True)
     values = ", ".join(f"{value:.2f}" for value in trial.values)
     print(f"trial {trial.number}: {trial.state} {values or trial.reason}")
 
