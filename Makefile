@@ -1,18 +1,21 @@
-# Bootstraps an environment and calls; all of it is reachable with plain `snakemake …` and `pytest`.
+# Makes an environment and calls it; all of this can be done with plain `snakemake …` and `pytest`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: table1 test test-quick test-chaos test-slurm lint bench setup clean
+.PHONY: table1 help test test-quick test-chaos test-slurm lint bench setup clean
 
 table1: setup ## the demo's table 1, from rendered video files
 	$(BIN)/snakemake --cores all results/table1.tex
 	@echo "Table 1: results/table1.md to read, .tex for LaTeX, .parquet with the origin of each number."
 
+help: ## these lines
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+
 test: setup ## all tests
 	$(BIN)/pytest
 
-test-quick: setup ## tests of seconds only
+test-quick: setup ## the tests that take seconds, not minutes
 	$(BIN)/pytest -m "not slow"
 
 test-chaos: setup ## 60 kills, a full disk and power cuts among them, and the same bytes in the end
@@ -22,7 +25,7 @@ test-slurm: setup ## the Slurm profile on a real Slurm of one node, which root i
 	tests/slurm/cluster.sh install
 	$(BIN)/pytest tests/slurm/test_slurm.py
 
-lint: setup ## format and style of Python and Snakemake files
+lint: setup ## format, style and layout of Python and Snakemake files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
