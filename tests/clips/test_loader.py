@@ -4,15 +4,20 @@ import numpy as np
 import torch
 
 from dfer.clips.augment import Augment
-from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, open_store, train_batches
+from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, train_batches
+from dfer.clips.store import ClipStore
 from dfer.settings import AugmentSettings
+
+
+def store_in(folder):
+    return ClipStore(sorted(folder.glob("*.arrow")))
 
 
 def train_clips(tiny_store, seed=0):
     folder, splits = tiny_store
     rows = splits[(splits.fold == 1) & (splits.split == "train")]
     return TrainClips(
-        open_store(folder),
+        store_in(folder),
         rows["clip"].tolist(),
         rows.label.map({"happy": 0, "sad": 1, "neutral": 2}).tolist(),
         frames=4,
@@ -74,7 +79,7 @@ def test_augmentation_leaves_torchs_generator_alone():
 
 def test_test_clips_are_the_middle_frames(tiny_store):
     folder, splits = tiny_store
-    store, clip = open_store(folder), splits["clip"].iloc[0]
+    store, clip = store_in(folder), splits["clip"].iloc[0]
     data = EvaluationClips(store, [clip], [0], frames=4, size=40)
     length = store.length(clip)
     middle = [int((k + 0.5) * length / 4) for k in range(4)]

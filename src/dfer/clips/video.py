@@ -1,10 +1,9 @@
 """The frames of a clip, from a video or from a folder of images, one at a time.
 
 Videos are decoded by decord, or by PyAV where decord is not installed (it has no wheel for some
-platforms); both give the same frames. decord 0.6.0 has habits that are dealt with here: it
-repeats frames in silence where it cannot decode (phone videos that were trimmed), it gives up on
-a file with one damaged packet, and it may hang or crash. In all these cases PyAV goes on from the
-frame that decord reached.
+platforms); both give the same frames. This module works around faults of decord 0.6.0: it silently
+repeats frames that it cannot decode (trimmed phone videos), gives up on a file with one damaged
+packet, and may hang or crash. In all these cases PyAV goes on from the frame that decord reached.
 
 A clip is usable if at least `MIN_DECODED` of its frames decode, by whichever decoder; else it is a
 `ClipError`. `Frames.lost` says how many did not.
@@ -171,12 +170,11 @@ def decord_frames(path: Path) -> Iterator[np.ndarray]:
     """Decode a video with decord, in a process that lives as long as the iteration.
 
     A reader must be opened in the process that reads, a hang can only be ended by ending the
-    process, and some damaged files bring decord, and all that runs beside it, down.
+    process, and some damaged files crash the whole process.
 
     Raises:
         DecordError: a frame cannot be decoded, was replaced by its neighbour, took longer than
-            `TIME_LIMIT`, or brought decord down. The frames before it have been given and are
-            right.
+            `TIME_LIMIT`, or crashed decord. The frames before it have been yielded and are right.
     """
     import_module("decord")  # here, once, and not in each process
     context = multiprocessing.get_context("fork")
@@ -205,10 +203,10 @@ def decord_frames(path: Path) -> Iterator[np.ndarray]:
 
 
 def _send_frames(path: Path, connection: Connection, receiver: Connection) -> None:
-    """Send the shape and the bytes of each frame, then None; or what went wrong, as text.
+    """Send the shape and the bytes of each frame, then None; or the text of an error.
 
-    Ends, too, when nobody receives any more: the fork's own copy of the receiving end is closed,
-    or a process whose parent was killed would wait for ever.
+    It also ends when nobody receives any more. For that the fork closes its own copy of the
+    receiving end: else a process whose parent was killed would wait for ever.
     """
     import decord
 

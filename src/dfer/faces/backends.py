@@ -1,7 +1,7 @@
 """The landmark backends: each by its name in a configuration.
 
-Modules are imported where they are asked for, so that a stage's code digest can leave out those
-that its dataset does not use, and that dlib's backend needs no torch.
+Modules are imported where they are used, so that a stage's code digest can leave out those that its
+dataset does not use, and dlib's backend needs no torch.
 """
 
 import dataclasses

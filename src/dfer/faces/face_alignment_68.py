@@ -1,13 +1,13 @@
 """Landmarks with the package face-alignment: 2D-FAN-4 (Bulat & Tzimiropoulos, ICCV 2017).
 
-The networks are the package's own, and so is all that happens before and after them; ours is only
-how weights reach them: from given paths, else from torch's cache (`$TORCH_HOME/hub/checkpoints`),
-else downloaded into it; and never unpickled (`torch.load(weights_only=True)`).
+Networks, pre- and postprocessing are the package's own. Only the weights are loaded here: from
+given paths, else from torch's cache (`$TORCH_HOME/hub/checkpoints`), else downloaded into it; they
+are never unpickled (`torch.load(weights_only=True)`).
 
 All its neural detectors are offered: sfd (the package's default), retinaface, blazeface, which
 looks only at the square in the middle of a frame, and two in ONNX: yunet, which OpenCV runs on the
-CPU, and scrfd, which needs the package onnxruntime. The two others are not: dlib's is deprecated
-there (our own backend `dlib` has it), and "folder" reads boxes from files.
+CPU, and scrfd, which needs the package onnxruntime. Its two others are left out: dlib's is
+deprecated there (the backend `dlib` has it), and "folder" reads boxes from files.
 """
 
 from collections.abc import Iterator, Mapping

@@ -60,8 +60,8 @@ def track(frames: Iterable[np.ndarray], backend: Backend, every: int) -> list[Fa
         one `Face` a frame.
     """
     faces: list[Face] = []
-    last: Face | None = None  # where the face was seen last
-    relation = np.zeros(4)  # how its detected box lies to its landmarks
+    last: Face | None = None  # the face in the last frame that showed it
+    relation = np.zeros(4)  # of its detected box to its landmarks, see `relate`
     due = 0  # the frame in which to detect next
     for number, frame in enumerate(frames):
         face = None

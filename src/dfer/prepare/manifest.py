@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     add("--layout", required=True, choices=layouts.LAYOUTS, help="layout of the release")
     add("--root", required=True, type=Path, help="folder of the release")
     add("--source", required=True, choices=get_args(Source), help="raw videos or face crops")
-    add("--classes", required=True, type=class_words, help="JSON: label → class word, in class order")
+    add("--classes", required=True, type=class_words, help="JSON: label → class word")
     add("--shards", required=True, type=positive, help="number of shards")
     add("--out-manifest", required=True, type=Path, help="output (the clips)")
     add("--out-fold-lists", required=True, type=Path, help="output (folder, one list a fold)")

@@ -1,4 +1,4 @@
-"""Which clips a training and a test really use: the folds, less what was rejected.
+"""Stage splits: the clips that training and test really use, which is the folds less the rejects.
 
 Bad data is named, counted and listed, never dropped in silence: `rejects.parquet` has every clip
 that could not be aligned or extracted, with the reason. Where they are more than the configuration
