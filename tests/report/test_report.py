@@ -109,7 +109,7 @@ def test_an_article_of_all_tables_keeps_numbers_and_notes(tmp_path):
         pytest.skip("no pdflatex")
     made = []
     for name in ("a.pdf", "b.pdf"):
-        command = [str(tmp_path / "table1.tex"), str(tmp_path / "table4.tex"), "--pdf"]
+        command = [str(tmp_path / "table1.tex"), str(tmp_path / "table4.tex"), "--out-pdf"]
         proof.main(proof.parser().parse_args([*command, str(tmp_path / name)]))
         made.append((tmp_path / name).read_bytes())
     assert made[0].startswith(b"%PDF") and made[0] == made[1]

@@ -1,7 +1,14 @@
-"""The FLOPs column: the figures of the reading."""
+"""The FLOPs column: what is printed beside what is counted, to the last digit."""
 
+from pathlib import Path
+
+import pytest
+
+from dfer.errors import UserError
 from dfer.files import read_parquet
-from dfer.tables import flops
+from dfer.tables import flops, reported
+
+REPORTED = Path(__file__).parents[2] / "config/reported.csv"
 
 FIGURES = {  # the paper's convention (G), true (G), parameters (M)
     "Baseline": (23.5741, 35.2705, 87.849),
@@ -17,7 +24,8 @@ FIGURES = {  # the paper's convention (G), true (G), parameters (M)
 
 
 def test_the_table_has_the_figures_to_the_last_digit(tmp_path, capsys):
-    words = ["--out", str(tmp_path / "flops.parquet"), "--text", str(tmp_path / "flops.txt")]
+    words = ["--reported", str(REPORTED), "--out", str(tmp_path / "flops.parquet")]
+    words += ["--out-text", str(tmp_path / "flops.txt")]
     flops.main(flops.parser().parse_args(words))
     table = read_parquet(tmp_path / "flops.parquet").set_index("configuration")
     columns = ["macs_paper", "macs_true", "parameters"]
@@ -30,3 +38,13 @@ def test_the_table_has_the_figures_to_the_last_digit(tmp_path, capsys):
     assert agrees.index[~agrees].tolist() == ["Baseline"]  # by 0.006 G, and left so
     printed = capsys.readouterr().out
     assert "24.71" in printed and (tmp_path / "flops.txt").read_text() == printed
+    assert table.cells["InterFIT+MSTA+BiEhPro (M=2)"] == (
+        "Table 2, row 4; Table 3, row 2; Table 4, row 2"
+    )
+
+
+def test_flops_of_an_unknown_model_are_refused():
+    cells = reported.read(REPORTED)
+    unknown = next(cell for cell in cells if cell.metric == "FLOPs")._replace(variant="other")
+    with pytest.raises(UserError, match="Table 2, row 1 prints FLOPs of the variant 'other'"):
+        flops.costs([unknown])

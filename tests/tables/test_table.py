@@ -1,5 +1,6 @@
 """The tables: every number says where it came from, and the LaTeX is what the paper's rows say."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,13 +8,17 @@ import pandas as pd
 import pytest
 
 from dfer.files import read_parquet, write_parquet
-from dfer.tables import table as tables
-from dfer.tables.flops import CONFIGURATIONS
+from dfer.tables import flops as costs
+from dfer.tables import reported, table
+from dfer.tables.latex import escape, to_latex
+from dfer.tables.markdown import to_markdown
+from dfer.tables.numbers import NUMBERS, Dataset, numbers
 from dfer.tables.summary import SUMMARY
 
 ROOT = Path(__file__).parents[2]
-REPORTED = pd.read_csv(ROOT / "config/reported.csv", dtype=str, keep_default_na=False)
-DATASETS = {"demo": {"title": "Demo", "synthetic": True}, "dfew": {"title": "DFEW"}}
+CELLS = reported.read(ROOT / "config/reported.csv")
+REPORTED = pd.DataFrame(CELLS)
+DATASETS = {"demo": Dataset("Demo", synthetic=True), "dfew": Dataset("DFEW")}
 RUNS = {name: {"baseline": "clip.1", "full": "interfit.2"} for name in DATASETS}
 
 
@@ -32,21 +37,24 @@ def summary():
 
 @pytest.fixture(scope="module")
 def flops():
-    rows = [(name, cells, printed, 20.0) for name, cells, printed, _ in CONFIGURATIONS]
-    return pd.DataFrame(rows, columns=["configuration", "cells", "reported", "macs_paper"])
+    rows = [
+        (name, "; ".join(cell.place for cell in CELLS if cell.variant == variant), 20.0)
+        for variant, (name, _) in costs.CONFIGURATIONS.items()
+    ]
+    return pd.DataFrame(rows, columns=["configuration", "cells", "macs_paper"])
 
 
 @pytest.fixture(scope="module", params=range(1, 6))
 def frame(request, flops):
-    return tables.numbers(request.param, REPORTED, summary(), flops, DATASETS, RUNS)
+    return numbers(request.param, CELLS, summary(), flops, DATASETS, RUNS)
 
 
 def test_every_printed_number_stands_as_printed(frame):
     table = frame.table.iloc[0]
-    expected = REPORTED[REPORTED.table == str(table)]
+    expected = REPORTED[REPORTED.table == table]
     reported = frame[frame.source == "reported"]
     keys = ["row", "method", "dataset", "metric", "printed"]
-    assert set(reported[keys].astype(str).itertuples(index=False, name=None)) == set(
+    assert set(reported[keys].itertuples(index=False, name=None)) == set(
         expected.rename(columns={"value": "printed"})[keys].itertuples(index=False, name=None)
     )
     assert (reported.value == reported.printed.astype(float)).all()
@@ -65,12 +73,12 @@ def test_measured_numbers_say_what_they_are(frame):
 
 
 def test_the_paper_has_24_methods_in_table_1():
-    first = REPORTED[REPORTED.table == "1"]
+    first = REPORTED[REPORTED.table == 1]
     assert first.row.nunique() == 24 and len(first) == 102  # cells that are not "–"
 
 
 def test_latex_is_a_bare_tabular_of_equal_rows(frame):
-    latex = tables.to_latex(frame)
+    latex = to_latex(frame)
     body = [line for line in latex.splitlines() if not line.startswith("%")]
     assert body[0].startswith(r"\begin{tabular}") and body[-1] == r"\end{tabular}"
     columns = len(re.fullmatch(r"\\begin\{tabular\}\{([lr]+)\}", body[0])[1])
@@ -82,8 +90,8 @@ def test_latex_is_a_bare_tabular_of_equal_rows(frame):
 
 
 def test_best_is_bold_and_second_underlined_column_by_column(flops):
-    frame = tables.numbers(1, REPORTED, summary(), flops, DATASETS, RUNS)
-    rows = [line for line in tables.to_latex(frame).splitlines() if line.endswith(r"\\")]
+    frame = numbers(1, CELLS, summary(), flops, DATASETS, RUNS)
+    rows = [line for line in to_latex(frame).splitlines() if line.endswith(r"\\")]
     ours = next(line for line in rows if line.startswith("Ours"))
     assert ours.count(r"\textbf{") == 6 + 4
     # LSTPNet has the second UAR of DFEW, DFER-CLIP the second WAR, as the numbers printed say.
@@ -94,8 +102,8 @@ def test_best_is_bold_and_second_underlined_column_by_column(flops):
 
 
 def test_markdown_numbers_its_notes(flops):
-    frame = tables.numbers(1, REPORTED, summary(), flops, DATASETS, RUNS)
-    text = tables.to_markdown(frame)
+    frame = numbers(1, CELLS, summary(), flops, DATASETS, RUNS)
+    text = to_markdown(frame)
     cited = set(re.findall(r" \[(\d+)\] ", text))
     listed = set(re.findall(r"^- \[(\d+)\] ", text, re.M))
     assert cited == listed and len(listed) >= 5
@@ -103,21 +111,21 @@ def test_markdown_numbers_its_notes(flops):
 
 def test_equal_numbers_give_equal_bytes(frame, tmp_path):
     for name in ("a", "b"):
-        write_parquet(frame, tmp_path / f"{name}.parquet", tables.NUMBERS)
+        write_parquet(frame, tmp_path / f"{name}.parquet", NUMBERS)
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     again = read_parquet(tmp_path / "a.parquet")
-    assert tables.to_latex(again) == tables.to_latex(frame)
+    assert to_latex(again) == to_latex(frame)
 
 
 def test_a_variant_that_is_not_configured_has_no_measured_cell(flops):
-    frame = tables.numbers(1, REPORTED, summary(), flops, DATASETS, {"demo": {}, "dfew": {}})
+    frame = numbers(1, CELLS, summary(), flops, DATASETS, {"demo": {}, "dfew": {}})
     assert set(frame.source) == {"reported"}
-    assert "Measured" not in tables.to_latex(frame)
+    assert "Measured" not in to_latex(frame)
 
 
 def test_what_was_measured_is_listed_with_its_spread_and_comparison(flops):
-    frame = tables.numbers(1, REPORTED, summary(), flops, DATASETS, RUNS)
-    text = tables.to_markdown(frame).partition("**What was measured.**")[2]
+    frame = numbers(1, CELLS, summary(), flops, DATASETS, RUNS)
+    text = to_markdown(frame).partition("**What was measured.**")[2]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     heads, *rows = rows
     assert len(rows) == 8 and all(len(row) == len(heads) for row in rows)
@@ -128,7 +136,71 @@ def test_what_was_measured_is_listed_with_its_spread_and_comparison(flops):
     assert baseline[6:8] == ["–", "–"]
 
 
+def test_differences_stand_in_brackets_as_the_paper_prints_them(flops):
+    frame = numbers(1, CELLS, summary(), flops, DATASETS, RUNS)
+    ours = frame[(frame.variant == "full") & (frame.source == "reported")]
+    base = frame[(frame.variant == "baseline") & (frame.source == "reported")]
+    assert [f"{x:+.2f}" for x in ours.difference] == [
+        cell.difference for cell in CELLS if cell.difference
+    ]
+    assert ours.difference.tolist() == pytest.approx(ours.value.values - base.value.values)
+    assert set(ours.against) == {"Baseline"} and len(ours) == 6
+    for text, bold in ((to_latex(frame), r"\textbf{%s}"), (to_markdown(frame), "**%s**")):
+        line = next(line for line in text.splitlines() if line.strip("| ").startswith("Ours"))
+        for row in ours.itertuples():
+            assert f"{bold % row.printed} ({row.difference:+.2f})" in line
+        assert line.count("1.25 (+1.50)") == 4  # of what was measured, the same
+        assert "In brackets: difference from Baseline, in points." in text
+
+
+def test_a_loss_stands_in_brackets_too(flops):
+    worse = summary().assign(difference=lambda table: -table.difference)
+    frame = numbers(1, CELLS, worse, flops, DATASETS, RUNS)
+    assert to_latex(frame).count(r"1.25 ($-$1.50)") == 4
+    assert to_markdown(frame).count("1.25 (-1.50)") == 4
+
+
+def test_no_other_table_has_brackets_nor_rows_that_are_compared_with_another(frame, flops):
+    if frame.table.iloc[0] > 1:
+        assert "(+" not in to_latex(frame) and "In brackets" not in to_markdown(frame)
+    else:  # what stands against other runs than those of the paper's Baseline
+        other = summary().assign(against=lambda table: table.against.replace("clip.1", "other.9"))
+        shown = to_latex(numbers(1, CELLS, other, flops, DATASETS, RUNS))
+        assert "1.25 (+1.50)" not in shown and "(+2.57)" in shown
+
+
+def test_a_tuned_variant_stands_below_the_paper_s_rows(flops):
+    runs = {name: RUNS[name] | {"full_tuned": "tuned.3"} for name in DATASETS}
+    tuned = summary().query("run == 'interfit.2'").assign(run="tuned.3", value=73.25)
+    found = pd.concat([summary(), tuned])
+    frame = numbers(2, CELLS, found, flops, DATASETS, runs, {"full_tuned": "full"})
+    rows = frame[frame.variant == "full_tuned"]
+    assert set(rows.row) == {5} and set(rows.method) == {"InterFIT+MSTA+BiEhPro, tuned"}
+    assert set(rows.source) == {"measured"} and set(rows.value) == {73.25}
+
+
+def test_the_stage_writes_three_files(flops, tmp_path):
+    write_parquet(summary(), tmp_path / "summary.parquet", SUMMARY)
+    write_parquet(flops, tmp_path / "flops.parquet")
+    datasets = {name: dataset._asdict() for name, dataset in DATASETS.items()}
+    words = ["--table", "2", "--reported", ROOT / "config/reported.csv"]
+    words += ["--summary", tmp_path / "summary.parquet", "--flops", tmp_path / "flops.parquet"]
+    words += ["--datasets", json.dumps(datasets), "--runs", json.dumps(RUNS)]
+    words += ["--out-stem", tmp_path / "made/table2"]
+    table.main(table.parser().parse_args(list(map(str, words))))
+    made = read_parquet(tmp_path / "made/table2.parquet")
+    assert made.columns.tolist() == NUMBERS.names
+    assert (tmp_path / "made/table2.tex").read_text() == to_latex(made)
+    assert (tmp_path / "made/table2.md").read_text() == to_markdown(made)
+
+
+def test_latex_s_own_characters_are_escaped():
+    assert escape(r"50 % & a_b #1 $x$ {y} ~ ^ \ ±") == (
+        r"50 \% \& a\_b \#1 \$x\$ \{y\} \textasciitilde{} \textasciicircum{} \textbackslash{} $\pm$"
+    )
+
+
 def test_every_column_is_documented():
     rows = re.findall(r"^\| (`.*?) \|", (ROOT / "docs/tables.md").read_text(), re.M)
     named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
-    assert sorted(named) == sorted(tables.NUMBERS.names)
+    assert sorted(named) == sorted(NUMBERS.names)

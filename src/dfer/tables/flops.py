@@ -1,76 +1,96 @@
-"""What a forward pass costs: the paper's FLOPs column, checked without data.
+"""The paper's FLOPs column, checked without data: printed and counted, side by side.
 
-The column counts multiply–accumulates (MACs) of one clip of 8 frames and 7 classes as the package
-`thop` does: nn.Conv2d, nn.Linear and nn.LSTM, and nothing inside attention. The true count is
-given beside it. Nothing is computed: tensors have shapes and no values.
+    python -m dfer.tables.flops --reported config/reported.csv --out results/flops.parquet
+        --out-text results/flops.txt
 
-    python -m dfer.tables.flops --out results/flops.parquet
+The paper counts one clip of 8 frames and 7 classes at ViT-B/32, by the convention that
+`dfer.models.flops` describes; the true count is given beside it.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from dfer.errors import stage
+from dfer.errors import UserError, stage
 from dfer.files import write_parquet, write_text
 from dfer.models.flops import count
 from dfer.settings import BackboneSettings, ModelSettings
+from dfer.tables import reported
+from dfer.tables.reported import Cell
 
 CLIP = BackboneSettings(model="ViT-B-32-quickgelu", weights=None)
 CLASSES = 7
-BASELINE = {"interfit": False, "aggregation": "mean", "blocks": 0}
+CONFIGURATIONS = {  # of Tables 2–4: variant → its name, its model
+    "baseline": ("Baseline", ModelSettings(interfit=False, aggregation="mean", blocks=0)),
+    "interfit": ("InterFIT", ModelSettings(aggregation="mean", blocks=0)),
+    "interfit_msta": ("InterFIT+MSTA", ModelSettings(blocks=0)),
+    "without_text": ("w/o text", ModelSettings(blocks=0, head="linear")),
+    "m1": ("M=1", ModelSettings(blocks=1)),
+    "full": ("InterFIT+MSTA+BiEhPro (M=2)", ModelSettings(blocks=2)),
+    "m3": ("M=3", ModelSettings(blocks=3)),
+    "m4": ("M=4", ModelSettings(blocks=4)),
+    "m5": ("M=5", ModelSettings(blocks=5)),
+}
+TITLE = "Multiply–accumulates (G) and parameters (M) of one clip, ViT-B/32, 8 frames, 7 classes\n"
 
-# Name in the paper, its cells, the value printed there (G), settings.
-CONFIGURATIONS = (
-    ("Baseline", "Table 2, row 1", 23.58, BASELINE),
-    ("InterFIT", "Table 2, row 2", 24.65, {"aggregation": "mean", "blocks": 0}),
-    ("InterFIT+MSTA", "Table 2, row 3", 24.65, {"blocks": 0}),
-    ("w/o text", "Table 3, row 1", 24.65, {"blocks": 0, "head": "linear"}),
-    ("M=1", "Table 4, row 1", 24.68, {"blocks": 1}),
-    (
-        "InterFIT+MSTA+BiEhPro (M=2)",
-        "Table 2, row 4; Table 3, row 2; Table 4, row 2",
-        24.71,
-        {"blocks": 2},
-    ),
-    ("M=3", "Table 4, row 3", 24.74, {"blocks": 3}),
-    ("M=4", "Table 4, row 4", 24.77, {"blocks": 4}),
-    ("M=5", "Table 4, row 5", 24.80, {"blocks": 5}),
-)
+
+def costs(cells: list[Cell]) -> pd.DataFrame:
+    """A row a configuration, in the order of `CONFIGURATIONS`: what is printed and what is counted.
+
+    Args:
+        cells: of `config/reported.csv`.
+
+    Returns:
+        Columns configuration, cells ("Table 2, row 4; Table 3, row 2 …"), reported, macs_paper,
+        macs_true (G), parameters (M).
+
+    Raises:
+        UserError: a cell prints the FLOPs of a variant that is not in `CONFIGURATIONS`.
+    """
+    printed: dict[str, list[Cell]] = {variant: [] for variant in CONFIGURATIONS}
+    for cell in cells:
+        if cell.metric == "FLOPs":
+            if cell.variant not in printed:
+                raise UserError(
+                    f"{cell.place} prints FLOPs of the variant '{cell.variant}', of which "
+                    "dfer.tables.flops knows no model: add it to CONFIGURATIONS"
+                )
+            printed[cell.variant].append(cell)
+    return pd.DataFrame([_row(variant, own) for variant, own in printed.items() if own])
+
+
+def _row(variant: str, printed: list[Cell]) -> dict[str, Any]:
+    """The cost of a variant beside its cells in the paper."""
+    name, model = CONFIGURATIONS[variant]
+    counts = count(model, CLIP, CLASSES)
+    return {
+        "configuration": name,
+        "cells": "; ".join(cell.place for cell in printed),
+        "reported": float(printed[0].value),
+        "macs_paper": counts.macs_paper / 1e9,
+        "macs_true": counts.macs_true / 1e9,
+        "parameters": counts.parameters / 1e6,
+    }
 
 
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="output: the costs")
-    parser.add_argument("--text", type=Path, help="output: the same, to read")
-    return parser
+    top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = top.add_argument
+    add("--reported", type=Path, required=True, help="what papers print (config/reported.csv)")
+    add("--out", type=Path, required=True, help="output (a row a configuration)")
+    add("--out-text", type=Path, required=True, help="output (the same, to read)")
+    return top
 
 
 def main(args: argparse.Namespace) -> None:
-    """Write the table, macs and reported in G, parameters in M, and print it."""
-    rows = []
-    for configuration, cells, reported, settings in CONFIGURATIONS:
-        counts = count(ModelSettings(**settings), CLIP, CLASSES)
-        rows.append(
-            {
-                "configuration": configuration,
-                "cells": cells,
-                "reported": reported,
-                "macs_paper": counts.macs_paper / 1e9,
-                "macs_true": counts.macs_true / 1e9,
-                "parameters": counts.parameters / 1e6,
-            }
-        )
-    table = pd.DataFrame(rows)
+    """Write the table, and print it."""
+    table = costs(reported.read(args.reported))
     write_parquet(table, args.out)
-    text = (
-        "Multiply–accumulates (G) and parameters (M) of one clip, ViT-B/32, 8 frames, 7 classes\n"
-    )
-    text += table.drop(columns="cells").to_string(index=False) + "\n"
-    if args.text:
-        write_text(text, args.text)
+    text = TITLE + table.drop(columns="cells").to_string(index=False) + "\n"
+    write_text(text, args.out_text)
     print(text, end="")
 
 

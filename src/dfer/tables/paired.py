@@ -1,8 +1,8 @@
 """Whether one variant is better than another on the same clips: a paired test, clip by clip.
 
-If the two were equally good, each clip's outcomes could as well be exchanged. UAR and WAR are sums
-over clips, so exchanging a clip flips the sign of its part of the difference: the p-value is the
-share of sign flips whose difference is at least as large as the one that was measured.
+If the two were equally good, the outcomes of each clip could be exchanged between them. UAR and WAR
+are sums over clips, so an exchange flips the sign of the clip's part of the difference: the p-value
+is the share of sign flips whose difference is at least as large as the measured one.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ CHUNK = 1_000  # flips at a time, so that memory stays small
 
 
 def shares(labels: np.ndarray, folds: np.ndarray, metric: str) -> np.ndarray:
-    """What a right clip adds to the mean over folds of UAR or WAR, (clips,) in %."""
+    """What each clip, if right, adds to the mean over folds of UAR or WAR: (clips,) in %."""
     share = np.zeros(len(labels))
     for fold in np.unique(folds):
         inside = folds == fold

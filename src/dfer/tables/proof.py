@@ -3,8 +3,9 @@
 The tables themselves never need TeX; this does (pdflatex with booktabs and standalone, and
 pdftoppm of poppler): Debian's texlive-latex-extra and poppler-utils, or any TeX Live.
 
-    python -m dfer.tables.proof results/table1.tex --pdf results/proof/table1.pdf --png …/table1.png
-    python -m dfer.tables.proof results/table*.tex --pdf results/proof/tables.pdf
+    python -m dfer.tables.proof results/table1.tex --out-pdf results/proof/table1.pdf
+        --out-png results/proof/table1.png
+    python -m dfer.tables.proof results/table*.tex --out-pdf results/proof/tables.pdf
 """
 
 import argparse
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from dfer.errors import UserError, stage
 from dfer.files import atomic
-from dfer.tables.table import CAPTIONS
+from dfer.tables.captions import CAPTIONS
+from dfer.tables.latex import escape
 
 DOCUMENT = r"""\pdftrailerid{}
 \documentclass[border=4pt]{standalone}
@@ -29,7 +31,7 @@ DOCUMENT = r"""\pdftrailerid{}
 \end{document}
 """
 
-# All tables as a paper has them: floats with captions; what stands as comments in the .tex below.
+# All tables as a paper has them: floats with captions, and the comments of the .tex as notes.
 ARTICLE = r"""\pdftrailerid{}
 \documentclass{article}
 \usepackage[utf8]{inputenc}
@@ -61,26 +63,21 @@ def article(tables: list[Path]) -> str:
     """
     floats = []
     for path in tables:
-        found = re.fullmatch(r"table(\d+)", path.stem)
-        if found is None:
+        name = re.fullmatch(r"table(\d+)", path.stem)
+        if name is None:
             raise UserError(f"{path}: a table's file is named table<number>.tex")
         lines = path.read_text(encoding="utf-8").splitlines()
         notes = [escape(line.removeprefix("% ")) for line in lines if line.startswith("% ")]
         floats.append(
             FLOAT
             % {
-                "caption": escape(CAPTIONS[int(found[1])]),
-                "number": found[1],
+                "caption": escape(CAPTIONS.get(int(name[1]), "")),
+                "number": name[1],
                 "path": path.resolve().as_posix(),
                 "notes": r"\par ".join(notes),
             }
         )
     return ARTICLE % "\n".join(floats)
-
-
-def escape(text: str) -> str:
-    """Plain text for LaTeX."""
-    return re.sub(r"([&%$#_{}])", r"\\\1", text)
 
 
 def typeset(document: str, folder: Path, name: str) -> Path:
@@ -124,27 +121,27 @@ def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     top.add_argument("tables", type=Path, nargs="+", help=".tex, bare tabulars")
-    top.add_argument("--pdf", type=Path, required=True)
-    top.add_argument("--png", type=Path, help="the one table, cut to its size; else an article")
+    top.add_argument("--out-pdf", type=Path, required=True, help="output (the tables)")
+    top.add_argument("--out-png", type=Path, help="output (a picture of a single table)")
     return top
 
 
 def main(args: argparse.Namespace) -> None:
-    """Set the tables, and picture a single one."""
-    if args.png and len(args.tables) > 1:
-        raise UserError("--png is for a single table")
+    """Set the tables as an article, or a single one by itself with its picture."""
+    if args.out_png and len(args.tables) > 1:
+        raise UserError("--out-png is for a single table")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if args.png:
+        if args.out_png:
             document = DOCUMENT % args.tables[0].resolve().as_posix()
         else:
             document = article(args.tables)
-        made = {args.pdf: typeset(document, folder, args.pdf.stem)}
-        if args.png:
-            made[args.png] = folder / "picture.png"
-            picture(made[args.pdf], made[args.png])
-        for wanted, file in made.items():
-            with atomic(wanted) as temporary:
+        files = {args.out_pdf: typeset(document, folder, args.out_pdf.stem)}
+        if args.out_png:
+            files[args.out_png] = folder / "picture.png"
+            picture(files[args.out_pdf], files[args.out_png])
+        for out, file in files.items():
+            with atomic(out) as temporary:
                 shutil.copyfile(file, temporary)
 
 

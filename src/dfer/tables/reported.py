@@ -8,6 +8,8 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
+PAPER = "Zhang et al., IJCB 2024"
+
 
 class Cell(NamedTuple):
     """A number of a paper's table, as printed."""
@@ -21,7 +23,13 @@ class Cell(NamedTuple):
     dataset: str  # title; empty for FLOPs
     metric: str  # UAR, WAR or FLOPs
     value: str
+    difference: str  # from the table's Baseline, in points, as printed in brackets; or empty
     note: str
+
+    @property
+    def place(self) -> str:
+        """Where the number stands in the paper."""
+        return f"Table {self.table}, row {self.row}"
 
 
 def read(path: Path | str) -> list[Cell]:
@@ -35,12 +43,12 @@ def read(path: Path | str) -> list[Cell]:
 
 def variants(cells: list[Cell]) -> dict[int, list[str]]:
     """Table → its variants, each once, in the order of the rows."""
-    found: dict[int, dict[str, None]] = {}
+    names: dict[int, dict[str, None]] = {}
     for cell in cells:
-        own = found.setdefault(cell.table, {})
+        of_table = names.setdefault(cell.table, {})
         if cell.variant:
-            own[cell.variant] = None
-    return {table: list(names) for table, names in sorted(found.items())}
+            of_table[cell.variant] = None
+    return {table: list(of_table) for table, of_table in sorted(names.items())}
 
 
 def with_flops(cells: list[Cell]) -> set[int]:

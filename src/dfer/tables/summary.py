@@ -1,4 +1,4 @@
-"""Many runs → what was measured, one row a dataset, settings and metric.
+"""Many runs → what was measured, one row a dataset, run key and metric.
 
     python -m dfer.tables.summary --predictions results/demo/runs/*/*/predictions.parquet
         --against '{"demo": "clip.10b77129"}' --out summary.parquet
@@ -11,11 +11,17 @@ bootstrap interval of the mean over clips, resampled within each fold.
 Where the run that others are compared with has the same test clips, its `difference` to each of
 them stands there too, with the bootstrap interval of the difference (the same clips drawn for both)
 and the p-value of a paired test by clip (`dfer.tables.paired`).
+
+Randomness by address: resamples are drawn from the dataset's name, sign flips from it and the
+metric. All runs of a dataset are resampled with the same draws, and equal predictions give equal
+intervals, whatever the folder of the run is called.
 """
 
 import argparse
 import hashlib
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,7 +35,7 @@ RESAMPLES = 2000
 SUMMARY = pa.schema(
     [
         ("dataset", pa.string()),
-        ("run", pa.string()),  # key of the settings
+        ("run", pa.string()),  # run key
         ("checkpoint", pa.string()),  # rule: last, val or test
         ("metric", pa.string()),  # UAR or WAR, in %
         ("value", pa.float64()),
@@ -40,7 +46,7 @@ SUMMARY = pa.schema(
         ("folds", pa.int32()),
         ("seeds", pa.int32()),
         ("clips", pa.int64()),  # test clips, all folds together
-        ("against", pa.string()),  # key of the settings that it is compared with
+        ("against", pa.string()),  # run key that it is compared with
         ("difference", pa.float64()),  # of `value`, in points
         ("difference_low", pa.float64()),
         ("difference_high", pa.float64()),
@@ -50,12 +56,12 @@ SUMMARY = pa.schema(
 
 
 def summarise(predictions: pd.DataFrame, against: dict[str, str] | None = None) -> pd.DataFrame:
-    """Summary rows of runs of one or more datasets and settings.
+    """Summary rows of all runs of one or more datasets.
 
     Args:
         predictions: rows of `predictions.parquet` files: dataset, run, checkpoint, fold, seed,
             clip, label, prediction.
-        against: dataset → key of the settings that all others of the dataset are compared with.
+        against: dataset → run key that all others of the dataset are compared with.
 
     Raises:
         UserError: runs of equal settings do not have the same clips in every seed, or those that
@@ -68,70 +74,63 @@ def summarise(predictions: pd.DataFrame, against: dict[str, str] | None = None) 
     rules = predictions.drop_duplicates(["dataset", "run"]).set_index(["dataset", "run"]).checkpoint
     for (dataset, key), table in outcomes.items():
         correct, labels, folds = _arrays(table)
-        weights = _resamples(len(labels), folds, f"{dataset}/{key}")
+        weights = _resamples(folds, dataset)
+        ones = np.ones((1, len(labels)))
         base = (against or {}).get(dataset)
         other = outcomes.get((dataset, base)) if key != base else None
-        ones = np.ones((1, len(labels)))
-        for metric, average in (("UAR", _uar), ("WAR", _war)):
-            each = np.array(
-                [
-                    average(ones[:, folds == fold], labels[folds == fold], seed[folds == fold])
-                    for fold in np.unique(folds)
-                    for seed in correct.T
-                ]
+        if other is not None and not table.index.equals(other.index):
+            raise UserError(
+                f"runs that are compared with {base} have other test clips than it. "
+                "Evaluate them all on the same splits."
             )
-            sampled = fold_means(weights, labels, correct, folds, average)
-            rows.append(
-                {
-                    "dataset": dataset,
-                    "run": key,
-                    "checkpoint": rules[dataset, key],
-                    "metric": metric,
-                    "value": each.mean(),
-                    "std": each.std(ddof=1) if each.size > 1 else None,
-                    "low": np.quantile(sampled, 0.025),
-                    "high": np.quantile(sampled, 0.975),
-                    "pooled": np.mean([average(ones, labels, seed) for seed in correct.T]),
-                    "folds": len(np.unique(folds)),
-                    "seeds": correct.shape[1],
-                    "clips": len(labels),
+        for metric, average in AVERAGES.items():
+            each = _run_values(ones, labels, correct, folds, average)
+            sampled = _run_values(weights, labels, correct, folds, average).mean(axis=0)
+            row = {
+                "dataset": dataset,
+                "run": key,
+                "checkpoint": rules[dataset, key],
+                "metric": metric,
+                "value": each.mean(),
+                "std": each.std(ddof=1) if each.size > 1 else None,
+                "low": np.quantile(sampled, 0.025),
+                "high": np.quantile(sampled, 0.975),
+                "pooled": np.mean([average(ones, labels, seed) for seed in correct.T]),
+                "folds": len(np.unique(folds)),
+                "seeds": correct.shape[1],
+                "clips": len(labels),
+            }
+            if other is not None:
+                theirs = _arrays(other)[0]
+                resampled = _run_values(weights, labels, theirs, folds, average).mean(axis=0)
+                gain = correct.mean(axis=1) - theirs.mean(axis=1)
+                parts = gain * shares(labels, folds, metric)
+                row |= {
+                    "against": base,
+                    "difference": parts.sum(),
+                    "difference_low": np.quantile(sampled - resampled, 0.025),
+                    "difference_high": np.quantile(sampled - resampled, 0.975),
+                    "p": sign_flip_test(parts, _generator(f"{dataset}/{metric}")),
                 }
-                | ({} if other is None else _difference(table, other, base, metric, weights))
-            )
+            rows.append(row)
     return pd.DataFrame(rows, columns=SUMMARY.names)
 
 
-def fold_means(weights, labels, correct, folds, average) -> np.ndarray:
-    """Mean over folds and seeds of `average`, for each row of clip weights: (samples,) in %."""
-    values = [
-        average(weights[:, folds == fold], labels[folds == fold], seed[folds == fold])
-        for fold in np.unique(folds)
-        for seed in correct.T
-    ]
-    return np.mean(values, axis=0)
-
-
-def _difference(
-    table: pd.DataFrame, other: pd.DataFrame, base: str, metric: str, weights: np.ndarray
-) -> dict[str, float | str]:
-    """How much better `table` is than `other`, clip by clip; both as of `_by_clip`."""
-    if not table.index.equals(other.index):
-        raise UserError(
-            f"runs that are compared with {base} have other test clips than it. "
-            "Evaluate them all on the same splits."
-        )
-    correct, labels, folds = _arrays(table)
-    better = (correct.mean(axis=1) - _arrays(other)[0].mean(axis=1)) * shares(labels, folds, metric)
-    average = {"UAR": _uar, "WAR": _war}[metric]
-    sampled = fold_means(weights, labels, correct, folds, average)
-    sampled -= fold_means(weights, labels, _arrays(other)[0], folds, average)
-    return {
-        "against": base,
-        "difference": better.sum(),
-        "difference_low": np.quantile(sampled, 0.025),
-        "difference_high": np.quantile(sampled, 0.975),
-        "p": sign_flip_test(better, _generator(f"{base}/{metric}")),
-    }
+def _run_values(
+    weights: np.ndarray,
+    labels: np.ndarray,
+    correct: np.ndarray,
+    folds: np.ndarray,
+    average: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """`average` of each fold and seed, for each row of clip weights: (runs, samples) in %."""
+    return np.array(
+        [
+            average(weights[:, folds == fold], labels[folds == fold], seed[folds == fold])
+            for fold in np.unique(folds)
+            for seed in correct.T
+        ]
+    )
 
 
 def _by_clip(runs: pd.DataFrame) -> pd.DataFrame:
@@ -152,16 +151,16 @@ def _arrays(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return table.to_numpy(bool), labels, folds
 
 
-def _generator(name: str) -> np.random.Generator:
-    """Random numbers by the name of what they are for."""
-    words = np.frombuffer(hashlib.blake2b(name.encode(), digest_size=16).digest(), np.uint32)
+def _generator(address: str) -> np.random.Generator:
+    """Random numbers by the address of what they are for."""
+    words = np.frombuffer(hashlib.blake2b(address.encode(), digest_size=16).digest(), np.uint32)
     return np.random.default_rng(words)
 
 
-def _resamples(clips: int, folds: np.ndarray, name: str) -> np.ndarray:
+def _resamples(folds: np.ndarray, dataset: str) -> np.ndarray:
     """How often each clip is drawn, (RESAMPLES, clips): with replacement, within its fold."""
-    rng = _generator(name)
-    weights = np.zeros((RESAMPLES, clips))
+    rng = _generator(dataset)
+    weights = np.zeros((RESAMPLES, len(folds)))
     for fold in np.unique(folds):
         inside = np.flatnonzero(folds == fold)
         weights[:, inside] = rng.multinomial(
@@ -183,12 +182,16 @@ def _uar(weights: np.ndarray, labels: np.ndarray, correct: np.ndarray) -> np.nda
     return 100 * np.nanmean(recall, axis=1)
 
 
+AVERAGES = {"UAR": _uar, "WAR": _war}
+
+
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    top.add_argument("--predictions", nargs="*", default=[])
-    top.add_argument("--against", default="{}", help="JSON: dataset → run that all compare with")
-    top.add_argument("--out", required=True)
+    add = top.add_argument
+    add("--predictions", nargs="*", default=[], help="predictions of runs (dfer.training.evaluate)")
+    add("--against", default="{}", help="JSON: dataset → run key that all are compared with")
+    add("--out", type=Path, required=True, help="output (a row a dataset, run key and metric)")
     return top
 
 

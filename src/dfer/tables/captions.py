@@ -1,0 +1,42 @@
+"""What stands around a table: its caption, and where its numbers come from."""
+
+import pandas as pd
+
+from dfer.tables.reported import PAPER
+
+CAPTIONS = {
+    1: "Comparison with the methods that the paper compares.",
+    2: "Ablation of the modules.",
+    3: "Ablation of the text. The paper's FLOPs say that its row without text has no BiEhPro "
+    "either, so the difference mixes both; and that row stands above +InterFIT+MSTA of Table 2.",
+    4: "Number M of BiEhPro blocks.",
+    5: "Prompting methods. TP: text prompt, VP: visual prompt, TM: temporal model.",
+}
+
+
+def sources(frame: pd.DataFrame) -> list[str]:
+    """Where the numbers of a table come from, a sentence a line; `frame`: rows of `NUMBERS`."""
+    table = int(frame.table.iloc[0])
+    lines = [f"Reported: {PAPER}, Table {table}, as printed. Bold: best, underlined: second best."]
+    if (compared := frame[frame.source == "reported"].dropna(subset="difference")).size:
+        lines.append(f"In brackets: difference from {compared.against.iloc[0]}, in points.")
+    if (frame.source == "computed").any():
+        lines.append(
+            "Computed: multiply-accumulates of one clip at ViT-B/32 by the paper's convention, "
+            "from this code's model."
+        )
+    measured = frame[frame.source == "measured"]
+    for dataset, rows in measured.groupby("dataset", sort=False):
+        checkpoints = ", ".join(sorted(rows.checkpoint.unique()))
+        synthetic = bool(rows.synthetic.iloc[0])
+        lines.append(
+            f"Measured on {dataset}{' (synthetic)' * synthetic}: "
+            f"mean ± standard deviation over {rows.folds.max():.0f} fold(s) and "
+            f"{rows.seeds.max():.0f} seed(s), checkpoint rule: {checkpoints}."
+        )
+        if synthetic:
+            lines.append(
+                f"{dataset} is rendered: its numbers show that the workflow works and say nothing "
+                "of the paper. Its class words carry no meaning."
+            )
+    return lines
