@@ -7,8 +7,7 @@ import pytest
 import torch
 from goldens import fill, normal
 
-from dfer.analysis.relevance import relevance, rollout, upsample
-from dfer.models import vit
+from dfer.analysis.relevance import relevance, upsample
 from dfer.models.backbone import vision_config
 from dfer.models.recogniser import Recogniser
 from dfer.settings import ModelSettings
@@ -38,25 +37,6 @@ def attention(model, inputs):
     maps = []
     model.features(inputs, maps)
     return torch.stack(maps).detach().double().numpy()
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-def test_rollout_is_the_product_of_layers_by_plain_loops(name):
-    model = recogniser(**VARIANTS[name])
-    inputs = clips(model, 1)
-    expected = []
-    for frame in attention(model, inputs).swapaxes(0, 1):
-        rows = np.eye(1 + PATCHES)
-        for layer in frame:
-            mean = sum(layer[head] for head in range(HEADS)) / HEADS
-            step = np.zeros((1 + PATCHES, 1 + PATCHES))
-            for i in range(1 + PATCHES):
-                seen = [mean[i, j] for j in range(1 + PATCHES)]  # not the interaction token
-                for j in range(1 + PATCHES):
-                    step[i, j] = 0.5 * seen[j] / sum(seen) + 0.5 * (i == j)
-            rows = step @ rows
-        expected.append((rows[0, 1:] / rows[0, 1:].sum()).reshape(2, 2))
-    np.testing.assert_allclose(rollout(model, inputs)[0].numpy(), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("label", range(CLASSES))
@@ -136,7 +116,6 @@ def test_a_model_that_sees_one_patch_has_its_peak_there(patch, head):
     inputs = clips(model, 1)
     assert (attention(model, inputs)[..., 0, 1 + patch] > 0.99).all()
     place = divmod(patch, 2)
-    assert (rollout(model, inputs)[0, :, place[0], place[1]] > 0.95).all()
     both = relevance(model, inputs.expand(2, -1, -1, -1, -1), torch.tensor([0, 1]))
     for maps in both:
         frames = maps.flatten(1).sum(1) > 1e-3
@@ -166,36 +145,15 @@ def test_maps_are_shares(name):
     model = recogniser(**VARIANTS[name])
     frames = model.settings.frames
     labels = torch.tensor([2, 0])
-    seen, said = rollout(model, clips(model)), relevance(model, clips(model), labels)
-    for maps in (seen, said):
-        assert maps.shape == (2, frames, 2, 2)
-        assert maps.dtype == torch.float32
-        assert (maps >= 0).all()
-        assert not maps.requires_grad
-    torch.testing.assert_close(seen.sum((-2, -1)), torch.ones(2, frames))
-    torch.testing.assert_close(said.sum((1, 2, 3)), torch.ones(2))
+    maps = relevance(model, clips(model), labels)
+    assert maps.shape == (2, frames, 2, 2)
+    assert maps.dtype == torch.float32
+    assert (maps >= 0).all()
+    assert not maps.requires_grad
+    torch.testing.assert_close(maps.sum((1, 2, 3)), torch.ones(2))
     alone = [relevance(model, clips(model)[[i]], labels[[i]]) for i in (0, 1)]
-    torch.testing.assert_close(said, torch.cat(alone), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(maps, torch.cat(alone), rtol=1e-3, atol=1e-5)
     assert all(p.grad is None for p in model.parameters())
-
-
-def test_the_interaction_token_is_dropped_not_counted_as_a_patch(monkeypatch):
-    """All looks at the interaction token but a little, which goes to patch 2."""
-    model = recogniser(blocks=0)
-    real = vit.SelfAttention.forward
-
-    def forward(self, x, maps=None):
-        if maps is None:  # InterFIT's own
-            return real(self, x)
-        weights = torch.full((len(x), HEADS, 6, 6), 1e-4)
-        weights[..., 3] = 0.01
-        weights[..., 5] = 1 - weights[..., :5].sum(-1)
-        maps.append(weights)
-        return x * 0
-
-    monkeypatch.setattr(vit.SelfAttention, "forward", forward)
-    maps = rollout(model, clips(model, 1))
-    assert (maps[0, :, 1, 0] > 0.9).all()
 
 
 def test_needs_no_gradients_of_the_caller_or_the_parameters():

@@ -20,28 +20,24 @@ from conftest import CLASSES
 from PIL import Image
 from safetensors.torch import save_file
 
-from dfer.analysis import examples, features
-from dfer.analysis import maps as example_maps
-from dfer.analysis import relevance as heatmaps
-from dfer.analysis import tsne as embedding
-from dfer.clips.loader import EvaluationClips, open_store
+from dfer.analysis import examples, features, relevance, tsne
+from dfer.analysis import maps as analysis_maps
+from dfer.clips.loader import EvaluationClips
 from dfer.clips.sampling import sample_frames
+from dfer.clips.store import ClipStore
 from dfer.errors import UserError
-from dfer.figures import blocks, confusion, learning, recall, style
-from dfer.figures import figure2 as similarity
-from dfer.figures import figure4 as heated
-from dfer.figures import figure5 as embedded
+from dfer.figures import blocks, confusion, figure2, figure4, figure5, learning, recall, style
+from dfer.figures.heat import heat_over
 from dfer.files import read_parquet, write_parquet
 from dfer.models.checkpoint import load_run
-from dfer.models.backbone import normaliser
 from dfer.prepare.splits import SPLITS
 from dfer.provenance import modules
 from dfer.settings import RunSettings
 from dfer.training import evaluate, train
 
-NAMES = ["blocks", "confusion", "embedding", "heatmaps", "learning", "recall", "similarity"]
+NAMES = ["blocks", "confusion", "figure2", "figure4", "figure5", "learning", "recall"]
 RUNS = {"Baseline": "clip.1", "Full model": "full.2"}
-SHOWN = style.Shown("Demo", True, CLASSES, RUNS)
+COMPARISON = style.Comparison("Demo", True, CLASSES, RUNS)
 T, GRID = 4, 3
 CLASSES_7 = ["happy", "sad", "neutral", "angry", "surprise", "disgust", "fear"]
 
@@ -98,17 +94,17 @@ def data():
 def drawn(name, data):
     """The figure `name` of made-up tables."""
     if name == "blocks":
-        shown = style.Shown("Demo", True, CLASSES, {"1": "clip.1", "2": "full.2"})
-        return blocks.draw(data["summary"], shown)
-    if name == "embedding":
-        return embedded.draw(data["points"], SHOWN)
-    if name == "heatmaps":
-        return heated.draw(data["examples"], data["maps"], SHOWN)
+        comparison = style.Comparison("Demo", True, CLASSES, {"1": "clip.1", "2": "full.2"})
+        return blocks.draw(data["summary"], comparison)
+    if name == "figure5":
+        return figure5.draw(data["points"], COMPARISON)
+    if name == "figure4":
+        return figure4.draw(data["examples"], data["maps"], COMPARISON)
     if name == "learning":
-        return learning.draw(data["history"], SHOWN)
-    if name == "similarity":
-        return similarity.draw(data["examples"], data["features"], SHOWN)
-    return {"confusion": confusion, "recall": recall}[name].draw(data["metrics"], SHOWN)
+        return learning.draw(data["history"], COMPARISON)
+    if name == "figure2":
+        return figure2.draw(data["examples"], data["features"], COMPARISON)
+    return {"confusion": confusion, "recall": recall}[name].draw(data["metrics"], COMPARISON)
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +138,7 @@ def test_equal_data_are_equal_bytes_and_whole_files(data, tmp_path):
 def test_synthetic_data_are_called_so_in_the_figure(name, data):
     assert "Demo (synthetic)" in words(drawn(name, data))
     assert "nothing here is about the paper's" in words(drawn(name, data))
-    real = style.Shown("DFEW", False, CLASSES, {"1": "clip.1", "2": "full.2"})
+    real = style.Comparison("DFEW", False, CLASSES, {"1": "clip.1", "2": "full.2"})
     assert "synthetic" not in words(blocks.draw(data["summary"], real))
 
 
@@ -167,8 +163,8 @@ def test_nothing_of_many_classes_is_cut_off(figure, classes):
         for key in RUNS.values()
         for fold in (1, 2)
     ]
-    shown = style.Shown("Demo", True, classes, RUNS)
-    assert outside(figure.draw(pd.concat(metrics), shown)) <= 0
+    comparison = style.Comparison("Demo", True, classes, RUNS)
+    assert outside(figure.draw(pd.concat(metrics), comparison)) <= 0
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -189,7 +185,8 @@ def test_drawing_needs_no_torch():
 def test_an_edit_of_one_figure_is_an_edit_of_no_other():
     for name in NAMES:
         used = {module for module in modules(f"dfer.figures.{name}") if ".figures." in module}
-        assert used == {f"dfer.figures.{name}", "dfer.figures.style"}
+        shared = {"dfer.figures.style", *["dfer.figures.heat"] * (name == "figure4")}
+        assert used == {f"dfer.figures.{name}"} | shared
 
 
 def test_confusion_is_counted_from_the_predictions(data):
@@ -226,6 +223,36 @@ def test_learning_curves_are_the_histories(data):
         assert len(axis.lines) == 2 * (4 + 1)
 
 
+def test_a_history_is_of_the_run_two_folders_above(tmp_path):
+    paths = [f"{key}/fold{fold}-seed0/history.parquet" for key in RUNS.values() for fold in (1, 2)]
+    for number, path in enumerate(paths):
+        frame = pd.DataFrame({"epoch": [1], "loss": [float(number)], "war": 50.0, "split": "train"})
+        write_parquet(frame, tmp_path / path)
+    table = learning.read_histories([str(tmp_path / path) for path in paths[::-1]])
+    assert table.run.tolist() == ["clip.1", "clip.1", "full.2", "full.2"]
+    assert learning.curves(table, "full.2", "loss")["train"].to_numpy().tolist() == [[2, 3]]
+
+
+def test_every_figure_has_the_same_flags(tmp_path):
+    given = ["--title", "DFEW", "--classes", json.dumps({"Happy": "happiness", "Sad": "sadness"})]
+    given += ["--variants", json.dumps(RUNS), "--out-stem", str(tmp_path / "figure")]
+    own = {
+        blocks: ["--summary", "a", "--dataset", "dfew"],
+        confusion: ["--metrics", "a", "b"],
+        figure2: ["--examples", "a", "--features", "b", "c"],
+        figure4: ["--examples", "a", "--maps", "b", "c"],
+        figure5: ["--points", "a", "b"],
+        learning: ["--histories", "a", "b"],
+        recall: ["--metrics", "a", "b"],
+    }
+    for module, flags in own.items():
+        args = module.parser().parse_args([*flags, *given])
+        comparison = style.Comparison.from_json(
+            args.title, args.synthetic, args.classes, args.variants
+        )
+        assert comparison == style.Comparison("DFEW", False, ["Happy", "Sad"], RUNS)
+
+
 def test_blocks_have_their_error_bars(data):
     for axis, metric in zip(drawn("blocks", data).axes, ("UAR", "WAR"), strict=True):
         line, _, (bars,) = axis.containers[0]
@@ -236,7 +263,7 @@ def test_blocks_have_their_error_bars(data):
 
 
 def test_points_are_the_embedding(data):
-    axes = drawn("embedding", data).axes
+    axes = drawn("figure5", data).axes
     order = [(key, fold) for key in RUNS.values() for fold in (1, 2)]
     for axis, (key, fold) in zip(axes, order, strict=True):
         rows = data["points"]
@@ -246,7 +273,7 @@ def test_points_are_the_embedding(data):
 
 
 def test_bars_are_the_similarities(data):
-    figure = drawn("similarity", data)
+    figure = drawn("figure2", data)
     bars = [axis for axis in figure.axes if axis.containers]
     for axis, row in zip(bars, data["examples"].to_dict("records"), strict=True):
         for container, key in zip(axis.containers, RUNS.values(), strict=True):
@@ -259,20 +286,20 @@ def test_bars_are_the_similarities(data):
 def test_heat_is_that_of_the_maps(data):
     """Against the library's own upsampling."""
     maps = data["maps"]
-    hot, prediction = heated.heat(maps, "full.2", "f1-01")
+    hot, prediction = figure4.upsampled_heat(maps, "full.2", "f1-01")
     rows = maps[(maps.run == "full.2") & (maps["clip"] == "f1-01")].sort_values("frame")
     cells = torch.tensor(np.stack(rows["map"])).view(T, GRID, GRID)
-    assert np.allclose(hot, heatmaps.upsample(cells, heated.SIDE).numpy(), atol=1e-6)
+    assert np.allclose(hot, relevance.upsample(cells, figure4.SIDE).numpy(), atol=1e-6)
     assert prediction == CLASSES[0]
-    grey = np.full((2, 2, 3), 0.5)
-    assert np.allclose(heated.overlay(grey, np.zeros((2, 2))), grey)
-    assert np.ptp(heated.overlay(grey, np.ones((2, 2)))[0, 0]) > 0.2  # in colour
+    grey = np.full((2, 2, 3), 128)
+    assert np.array_equal(heat_over(grey, np.zeros((2, 2))), grey)
+    assert np.ptp(heat_over(grey, np.ones((2, 2)))[0, 0]) > 0.2 * 255  # in colour
 
 
 def test_heat_maps_of_another_length_are_refused(data):
     maps = data["maps"][data["maps"].frame < T - 1]
     with pytest.raises(UserError, match="3 frames of a clip and the figure has 4"):
-        heated.draw(data["examples"], maps, SHOWN)
+        figure4.draw(data["examples"], maps, COMPARISON)
 
 
 def test_every_class_of_mafw_has_a_colour():
@@ -318,38 +345,44 @@ def trained(tiny_store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     store, splits = tiny_store
     shutil.copytree(store, folder / "store")
+    store = ["--store", *shards(folder)]
     write_parquet(splits, folder / "splits.parquet", SPLITS)
     text = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
     save_file({"features": text}, folder / "text.safetensors")
-    shared = ["--splits", folder / "splits.parquet", "--store", folder / "store"]
+    shared = ["--splits", folder / "splits.parquet", *store]
+    classes = ["--classes", json.dumps({name: name for name in CLASSES})]
     for name, model in VARIANTS.items():
         settings = {
             "backbone": {"model": "config/backbone/tiny.json", "weights": None},
             "model": model,
             "train": {"epochs": 2, "batch": 6, "lr": 3e-3, "min_lr": 3e-5, "warmup_epochs": 1},
         }
-        checkpoint = ["--checkpoint", folder / name / "checkpoint.safetensors"]
-        out = [*checkpoint, "--history", folder / name / "h", "--record", folder / name / "r"]
-        what = ["--settings", RunSettings.from_dict(settings).to_json(), "--seed", 0, "--fold", 1]
-        text = ["--text", folder / "text.safetensors", "--classes", *CLASSES]
-        stage(train, "--dataset", "tiny", *shared, *text, *what, *out)
-        made = ["--predictions", folder / name / "p", "--metrics", folder / name / "m"]
-        stage(evaluate, *checkpoint, *shared, *made)
-        stage(features, *checkpoint, *shared, "--out", folder / name / "features", "--run", name)
+        checkpoint = folder / name / "checkpoint.safetensors"
+        out = ["--out-checkpoint", checkpoint]
+        out += ["--out-history", folder / name / "h", "--out-record", folder / name / "r"]
+        run = ["--settings", RunSettings.from_dict(settings).to_json(), "--seed", 0, "--fold", 1]
+        run += ["--text", folder / "text.safetensors", "--landmark-settings", "null", *classes]
+        stage(train, "--dataset", "tiny", *shared, *run, *out)
+        made = ["--out-predictions", folder / name / "p", "--out-metrics", folder / name / "m"]
+        stage(evaluate, "--checkpoint", checkpoint, *shared, *made)
+        made = ["--out", folder / name / "features", "--run-key", name]
+        stage(features, "--checkpoint", checkpoint, *shared, *made)
     stage(
         examples,
         *("--first", folder / "without_text/p", "--second", folder / "full/p"),
-        *("--classes", *CLASSES, "--store", *sorted((folder / "store").glob("*.arrow"))),
-        *("--frames", 8, "--out", folder / "examples"),
+        *(*classes, *store, "--frames", 8, "--out", folder / "examples"),
     )
     for name in VARIANTS:
         stage(
-            example_maps,
-            *("--checkpoints", folder / name / "checkpoint.safetensors", "--run", name),
-            *("--examples", folder / "examples", "--store", folder / "store"),
-            *("--out", folder / name / "maps"),
+            analysis_maps,
+            *("--checkpoints", folder / name / "checkpoint.safetensors", "--run-key", name),
+            *("--examples", folder / "examples", *store, "--out", folder / name / "maps"),
         )
     return folder
+
+
+def shards(folder):
+    return sorted((folder / "store").glob("*.arrow"))
 
 
 def stage(module, *arguments):
@@ -376,7 +409,7 @@ def test_features_are_what_the_head_reads(trained):
 
 def test_examples_have_the_frames_that_the_model_sees(trained):
     table = read_parquet(trained / "examples")
-    store = open_store(trained / "store")
+    store = ClipStore(shards(trained))
     assert table.label.tolist() == CLASSES
     for row in table.to_dict("records"):
         seen = store.frames(row["clip"], sample_frames(store.length(row["clip"]), 8, None))
@@ -391,15 +424,14 @@ def test_maps_are_of_the_predicted_class(trained):
         run = load_run(trained / name / "checkpoint.safetensors")
         stored = read_parquet(trained / name / "p").set_index("clip").prediction
         assert maps.groupby("clip").size().eq(8).all() and set(maps.run) == {name}
-        size = run.model.image.config.image_size
+        size = run.image_size
         clips = table["clip"].tolist()
-        data = EvaluationClips(open_store(trained / "store"), clips, [0] * 3, frames=8, size=size)
-        normalise = normaliser(run.settings.backbone, torch.device("cpu"))
+        data = EvaluationClips(ClipStore(shards(trained)), clips, [0] * 3, frames=8, size=size)
         for i, clip in enumerate(clips):
             rows = maps[maps["clip"] == clip].sort_values("frame")
             assert set(rows.prediction) == {stored[clip]}
             asked = torch.tensor([CLASSES.index(stored[clip])])
-            expected = heatmaps.relevance(run.model, normalise(data[i][0][None]), asked)[0]
+            expected = relevance.relevance(run.model, run.normalise(data[i][0][None]), asked)[0]
             assert np.allclose(np.stack(rows["map"]), expected.flatten(1), atol=1e-6)
 
 
@@ -408,10 +440,10 @@ def test_an_example_of_a_fold_without_a_model_is_refused(trained, tmp_path):
     write_parquet(table, tmp_path / "examples", examples.EXAMPLES)
     with pytest.raises(UserError, match="no checkpoint is of the fold of"):
         stage(
-            example_maps,
+            analysis_maps,
             *("--checkpoints", trained / "full/checkpoint.safetensors"),
-            *("--examples", tmp_path / "examples", "--store", trained / "store"),
-            *("--out", tmp_path / "maps"),
+            *("--examples", tmp_path / "examples", "--out", tmp_path / "maps"),
+            *("--store", *shards(trained)),
         )
 
 
@@ -420,21 +452,21 @@ def test_the_embedding_keeps_neighbours_and_its_bytes():
     rng = np.random.default_rng(1)
     labels = np.arange(60) % 3
     features = rng.normal(size=(60, 16)) * 0.1 + np.eye(3, 16)[labels] * 3
-    points = embedding.embed(features.astype(np.float32))
+    points = tsne.embed(features.astype(np.float32))
     distances = np.linalg.norm(points[:, None] - points[None], axis=-1) + 1e9 * np.eye(60)
     assert (labels[distances.argmin(axis=1)] == labels).all()
-    assert np.array_equal(points, embedding.embed(features.astype(np.float32)))
+    assert np.array_equal(points, tsne.embed(features.astype(np.float32)))
     scaled = features * rng.choice([0.25, 1.0, 8.0], (60, 1))  # lengths do not count
-    assert np.array_equal(points, embedding.embed(scaled.astype(np.float32)))
+    assert np.array_equal(points, tsne.embed(scaled.astype(np.float32)))
     with pytest.raises(UserError, match="at least 4"):
-        embedding.embed(features[:3])
+        tsne.embed(features[:3])
 
 
 def test_the_command_line_of_a_figure(data, tmp_path):
     write_parquet(data["metrics"], tmp_path / "metrics.parquet", evaluate.METRICS)
-    what = {"title": "Demo", "synthetic": True, "classes": CLASSES}
     command = [sys.executable, "-m", "dfer.figures.recall", "--metrics"]
-    command += [tmp_path / "metrics.parquet", "--dataset", json.dumps(what)]
-    command += ["--runs", json.dumps(RUNS), "--out", tmp_path / "out/recall"]
+    command += [tmp_path / "metrics.parquet", "--title", "Demo", "--synthetic"]
+    command += ["--classes", json.dumps({name: name for name in CLASSES})]
+    command += ["--variants", json.dumps(RUNS), "--out-stem", tmp_path / "out/recall"]
     subprocess.run(command, check=True)
     assert cv2.imread(str(tmp_path / "out/recall.png")) is not None

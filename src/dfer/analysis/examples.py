@@ -1,16 +1,18 @@
-"""Which clips a figure shows, by a rule that nobody picks by eye, and their frames.
+"""Which clips a figure shows, chosen by a rule and not by eye, and their frames.
 
     python -m dfer.analysis.examples --first runs/a/*/predictions.parquet
-        --second runs/b/*/predictions.parquet --classes happy sad --store store/*.arrow
-        --frames 8 --out examples.parquet
+        --second runs/b/*/predictions.parquet --classes '{"happy": "happy", …}'
+        --store store/*.arrow --frames 8 --out examples.parquet
 
 Two variants are compared. Of each class it is the first test clip, in the order of (fold, clip), on
 which they disagree, whichever of them is right; where they never disagree, the class's first clip.
-`--clips` names the clips instead. The table has one row a clip: fold, clip, label, why it is there,
-and the `frames` (a JPEG each) that a model with T frames sees.
+`--example-clips` names the clips instead. The table has one row a clip: fold, clip, label, why it
+was chosen, and the `frames` (a JPEG each) that a model with T frames sees.
 """
 
 import argparse
+import json
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -35,10 +37,12 @@ EXAMPLES = pa.schema(
 def choose(
     first: pd.DataFrame, second: pd.DataFrame, classes: list[str], named: list[str]
 ) -> pd.DataFrame:
-    """Columns fold, clip, label, why of the chosen clips, in class order or as named.
+    """Columns fold, clip, label, why of the chosen clips, in class order or in that of `named`.
 
     Args:
         first, second: predictions (fold, clip, label, prediction) of two variants, one seed each.
+        classes: labels, in class order.
+        named: clips to show; none: chosen by the rule.
 
     Raises:
         UserError: a named clip is in no test set, or the two variants have other test clips.
@@ -76,13 +80,13 @@ def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = top.add_argument
-    add("--first", nargs="+", required=True, help="predictions of one variant, all folds")
-    add("--second", nargs="+", required=True, help="predictions of the other")
-    add("--classes", nargs="+", required=True, help="labels, in class order")
-    add("--clips", nargs="*", default=[], help="these clips instead")
-    add("--store", nargs="+", required=True, help="the clip store's shards")
-    add("--frames", type=int, required=True, help="T")
-    add("--out", required=True)
+    add("--first", nargs="+", required=True, help="predictions of a variant, all folds")
+    add("--second", nargs="+", required=True, help="predictions of another variant")
+    add("--classes", required=True, help="JSON: label → class word, in class order")
+    add("--example-clips", nargs="*", default=[], help="show these clips; left out: by the rule")
+    add("--store", nargs="+", required=True, help="shards of the clip store")
+    add("--frames", type=int, required=True, help="frames of a clip")
+    add("--out", type=Path, required=True, help="output (a row a clip)")
     return top
 
 
@@ -93,7 +97,7 @@ def main(args: argparse.Namespace) -> None:
         pd.concat([read_parquet(path, columns) for path in sorted(paths)], ignore_index=True)
         for paths in (args.first, args.second)
     )
-    table = choose(first, second, args.classes, args.clips)
+    table = choose(first, second, list(json.loads(args.classes)), args.example_clips)
     store = ClipStore(args.store)
     table["frames"] = [jpegs(store, clip, args.frames) for clip in table["clip"]]
     write_parquet(table, args.out, EXAMPLES)

@@ -1,16 +1,13 @@
 """Where in the frames a recogniser looks: heat maps from its attention weights (Fig. 4).
 
-- `rollout`: attention rollout of Abnar & Zuidema, "Quantifying Attention Flow in Transformers",
-  ACL 2020. It follows attention from the last class token back to the patches, and is of the model
-  alone: the same whatever the class.
-- `relevance`: the gradient-weighted relevance of Chefer, Gur & Wolf, "Generic Attention-model
-  Explainability for Interpreting Bi-Modal and Encoder-Decoder Transformers", ICCV 2021. It is of
-  one class: attention counts as far as more of it would raise that class's logit.
+The gradient-weighted relevance of Chefer, Gur & Wolf, "Generic Attention-model Explainability for
+Interpreting Bi-Modal and Encoder-Decoder Transformers", ICCV 2021. It is of one class: attention
+counts as far as more of it would raise that class's logit. The paper does not say how its heat maps
+were made.
 
-Both are products over the layers of the image tower, frame by frame. InterFIT's interaction token
+A map is a product over the layers of the image tower, frame by frame. InterFIT's interaction token
 lives within one layer and shows no place in the frame: it is dropped from the attention weights.
-What a frame does for the other frames through it is still in the gradients, so in `relevance`.
-The paper does not say how its heat maps were made.
+What a frame does for the other frames through it is still in the gradients.
 """
 
 import torch
@@ -18,34 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dfer.models.recogniser import Recogniser
-
-
-@torch.no_grad()
-def rollout(model: Recogniser, clips: Tensor) -> Tensor:
-    """Which patches the class token of each frame has gathered from.
-
-        Ã_l = (I + Ā_l) / 2,  R = Ã_L … Ã_1
-
-    with Ā_l the mean over heads of layer l's attention weights, each row scaled to sum to 1 after
-    the interaction token is dropped. The class token's row of R, without its own entry, is the map.
-
-    Args:
-        model: in eval mode.
-        clips: (B, T, 3, H, W) normalised frames.
-
-    Returns:
-        float32 (B, T, g, g), g patches a side, ≥ 0; the map of each frame sums to 1.
-    """
-    maps: list[Tensor] = []
-    model.features(clips, maps)
-    flow = None
-    for weights in maps:
-        mean = _without_interaction(model, weights).float().mean(dim=1)
-        mean = mean / mean.sum(dim=-1, keepdim=True)
-        step = (mean + torch.eye(mean.shape[-1], device=mean.device)) / 2
-        flow = step if flow is None else step @ flow
-    grid = _grid(flow, clips)
-    return grid / grid.sum(dim=(-2, -1), keepdim=True)
 
 
 def relevance(model: Recogniser, clips: Tensor, classes: Tensor) -> Tensor:

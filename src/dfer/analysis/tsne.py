@@ -2,13 +2,14 @@
 
     python -m dfer.analysis.tsne --features runs/a/*/features.parquet --out tsne.parquet
 
-t-SNE of van der Maaten & Hinton (scikit-learn), from the directions of the features, for Eq. 12
-compares nothing else. Its start is the PCA, its seed is fixed, and it runs in one thread, so equal
+t-SNE of van der Maaten & Hinton (scikit-learn), from the directions of the features, as Eq. 12
+compares nothing else. It starts from the PCA, with a fixed seed and in one thread, so equal
 features give equal bytes. The paper names no parameters; these are scikit-learn's defaults, with a
 lower perplexity where a fold has few clips. Sizes of clusters and their distances mean nothing.
 """
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from dfer.errors import UserError, stage
 from dfer.files import read_parquet, write_parquet
 
 PERPLEXITY = 30
-EMBEDDING = pa.schema(
+POINTS = pa.schema(
     [
         ("run", pa.string()),
         ("fold", pa.int32()),
@@ -50,20 +51,21 @@ def embed(features: np.ndarray) -> np.ndarray:
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    top.add_argument("--features", nargs="+", required=True, help="of one variant, all folds")
-    top.add_argument("--out", required=True)
+    add = top.add_argument
+    add("--features", nargs="+", required=True, help="features of runs (dfer.analysis.features)")
+    add("--out", type=Path, required=True, help="output (a point a clip)")
     return top
 
 
 def main(args: argparse.Namespace) -> None:
-    """Embed each fold by itself."""
+    """Embed the features of each fold by themselves."""
     columns = ["run", "fold", "seed", "clip", "label", "feature"]
     parts = []
     for path in sorted(args.features):
         table = read_parquet(path, columns)
         points = embed(np.stack(table.pop("feature")))
         parts.append(table.assign(x=points[:, 0], y=points[:, 1]))
-    write_parquet(pd.concat(parts, ignore_index=True), args.out, EMBEDDING)
+    write_parquet(pd.concat(parts, ignore_index=True), args.out, POINTS)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Confusion matrices: which expression is taken for which.
 
-python -m dfer.figures.confusion --metrics runs/*/*/metrics.parquet --dataset … --runs …
-    --out results/figures/demo/confusion
+python -m dfer.figures.confusion --metrics runs/*/*/metrics.parquet --title Demo --synthetic
+    --classes '{"happy": "happy", …}' --variants '{"Baseline": "backbone.0a1b2c3d", …}'
+    --out-stem results/figures/demo/confusion
 """
 
 import argparse
@@ -12,7 +13,7 @@ import pandas as pd
 
 from dfer.errors import stage
 from dfer.figures import style
-from dfer.figures.style import Shown
+from dfer.figures.style import Comparison
 
 
 def matrix(metrics: pd.DataFrame, key: str, classes: list[str]) -> np.ndarray:
@@ -22,14 +23,14 @@ def matrix(metrics: pd.DataFrame, key: str, classes: list[str]) -> np.ndarray:
     return table.loc[classes, classes].to_numpy()
 
 
-def draw(metrics: pd.DataFrame, shown: Shown) -> plt.Figure:
+def draw(metrics: pd.DataFrame, comparison: Comparison) -> plt.Figure:
     """One matrix a variant, rows in % of the true class's clips."""
-    count, classes = len(shown.runs), shown.classes
+    count, classes = len(comparison.runs), comparison.classes
     side = 0.95 + 0.36 * len(classes)
     figure, axes = plt.subplots(
         1, count, figsize=(side * count + 0.5, side + 0.75), sharey=True, squeeze=False
     )
-    for axis, (name, key) in zip(axes[0], shown.runs.items(), strict=True):
+    for axis, (name, key) in zip(axes[0], comparison.runs.items(), strict=True):
         counts = matrix(metrics, key, classes)
         share = 100 * counts / counts.sum(axis=1, keepdims=True).clip(min=1)
         picture = axis.imshow(share, cmap="Blues", vmin=0, vmax=100)
@@ -51,18 +52,25 @@ def draw(metrics: pd.DataFrame, shown: Shown) -> plt.Figure:
     style.heading(
         figure,
         "Confusion matrices",
-        shown,
+        comparison,
         f"{clips} test clips of {style.extent(metrics)}, all counted together",
     )
     return figure
 
 
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    top = style.parser(__doc__.splitlines()[0])
+    add = top.add_argument
+    add("--metrics", nargs="+", required=True, help="metrics of runs (dfer.training.evaluate)")
+    return top
+
+
 def main(args: argparse.Namespace) -> None:
     """Draw and save."""
-    style.save(draw(style.read_all(args.metrics), style.shown_of(args)), args.out)
+    comparison = Comparison.from_json(args.title, args.synthetic, args.classes, args.variants)
+    style.save(draw(style.read_all(args.metrics), comparison), args.out_stem)
 
 
 if __name__ == "__main__":
-    parser = style.parser(__doc__.splitlines()[0])
-    parser.add_argument("--metrics", nargs="+", required=True)
-    stage(main, parser)
+    stage(main, parser())

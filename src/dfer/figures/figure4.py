@@ -1,13 +1,15 @@
 """Fig. 4: where the model looks, without and with text, in the frames of chosen clips.
 
 python -m dfer.figures.figure4 --examples examples.parquet --maps maps.*.parquet
-    --dataset … --runs … --out results/figures/demo/figure4
+    --title Demo --synthetic --classes '{"happy": "happy", …}'
+    --variants '{"Baseline": "backbone.0a1b2c3d", …}'
+    --out-stem results/figures/demo/figure4
 """
 
 import argparse
+from pathlib import Path
 
 import cv2
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -15,54 +17,55 @@ import simplejpeg
 
 from dfer.errors import UserError, stage
 from dfer.figures import style
-from dfer.figures.style import Shown
+from dfer.figures.heat import heat_over
+from dfer.figures.style import Comparison
+from dfer.files import read_parquet
 
 SIDE = 112  # pixels of a frame as drawn
 
 
-def heat(maps: pd.DataFrame, key: str, clip: str) -> tuple[np.ndarray, str]:
-    """Maps (T, SIDE, SIDE) of a clip by a run, 1 where it is hottest, and the run's prediction."""
+def upsampled_heat(maps: pd.DataFrame, key: str, clip: str) -> tuple[np.ndarray, str]:
+    """Heat (T, SIDE, SIDE) of a clip by a run, 1 where it is hottest, and the run's prediction."""
     rows = maps[(maps.run == key) & (maps["clip"] == clip)].sort_values("frame")
-    cells = np.stack(rows["map"])
-    grid = round(cells.shape[1] ** 0.5)
-    large = np.stack([cv2.resize(cell.reshape(grid, grid), (SIDE, SIDE)) for cell in cells])
+    patches = np.stack(rows["map"])
+    side = round(patches.shape[1] ** 0.5)
+    large = np.stack([cv2.resize(frame.reshape(side, side), (SIDE, SIDE)) for frame in patches])
     return large / max(large.max(), np.finfo(np.float32).tiny), rows.prediction.iloc[0]
 
 
-def overlay(frame: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """A frame (SIDE, SIDE, 3) in grey under its heat (SIDE, SIDE), both in 0 … 1."""
-    grey = np.repeat(frame.mean(axis=-1, keepdims=True), 3, axis=-1)
-    colour = matplotlib.colormaps["inferno"](heat)[..., :3]
-    weight = 0.75 * np.sqrt(heat)[..., None]
-    return grey * (1 - weight) + colour * weight
+def read_frame(jpeg: bytes) -> np.ndarray:
+    """A frame of a clip, uint8 RGB (SIDE, SIDE, 3)."""
+    frame = simplejpeg.decode_jpeg(jpeg, "RGB")
+    return cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def draw(examples: pd.DataFrame, maps: pd.DataFrame, shown: Shown) -> plt.Figure:
+def in_grey(frame: np.ndarray) -> np.ndarray:
+    """An RGB frame without its colours, float (H, W, 3)."""
+    return np.repeat(frame.mean(axis=-1, keepdims=True), 3, axis=-1)
+
+
+def draw(examples: pd.DataFrame, maps: pd.DataFrame, comparison: Comparison) -> plt.Figure:
     """Three rows a clip: its frames, then a row of heat maps a variant, with its prediction."""
     frames = len(examples.frames.iloc[0])
-    lines = 1 + len(shown.runs)
+    lines = 1 + len(comparison.runs)
     width = max(1.1 + 0.74 * frames, 5.3)  # the heading's, where there are few frames
     figure = plt.figure(figsize=(width, (0.74 * lines + 0.08) * len(examples) + 0.7))
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
     outer = figure.add_gridspec(len(examples), 1)
     for number, example in enumerate(examples.to_dict("records")):
         grid = outer[number].subgridspec(lines, frames, wspace=0, hspace=0)
-        images = [
-            cv2.resize(
-                simplejpeg.decode_jpeg(jpeg, "RGB"), (SIDE, SIDE), interpolation=cv2.INTER_AREA
-            )
-            / 255
-            for jpeg in example["frames"]
-        ]
+        images = [read_frame(jpeg) for jpeg in example["frames"]]
         rows = [(example["label"], style.INK, images)]
-        for (name, key), colour in zip(shown.runs.items(), style.VARIANTS, strict=False):
-            hot, prediction = heat(maps, key, example["clip"])
-            if len(hot) != frames:
+        for (name, key), colour in zip(comparison.runs.items(), style.VARIANTS, strict=False):
+            heats, prediction = upsampled_heat(maps, key, example["clip"])
+            if len(heats) != frames:
                 raise UserError(
-                    f"{key} sees {len(hot)} frames of a clip and the figure has {frames}: compare "
-                    "variants of equal model.frames."
+                    f"{key} sees {len(heats)} frames of a clip and the figure has {frames}: "
+                    "compare variants of equal model.frames."
                 )
-            pictures = [overlay(image, h) for image, h in zip(images, hot, strict=True)]
+            pictures = [
+                heat_over(in_grey(image), heat) for image, heat in zip(images, heats, strict=True)
+            ]
             mark = "✓" if prediction == example["label"] else "✗"
             rows.append((f"{name}:\n{prediction} {mark}", colour, pictures))
         for line, (title, colour, pictures) in enumerate(rows):
@@ -79,7 +82,7 @@ def draw(examples: pd.DataFrame, maps: pd.DataFrame, shown: Shown) -> plt.Figure
     style.heading(
         figure,
         "Where the model looks",
-        shown,
+        comparison,
         "relevance of each patch for the class that the model predicts (Chefer et al. 2021), "
         "1 = hottest of the clip",
         style.choice(examples),
@@ -87,16 +90,21 @@ def draw(examples: pd.DataFrame, maps: pd.DataFrame, shown: Shown) -> plt.Figure
     return figure
 
 
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    top = style.parser(__doc__.splitlines()[0])
+    add = top.add_argument
+    add("--examples", type=Path, required=True, help="chosen clips (dfer.analysis.examples)")
+    add("--maps", nargs="+", required=True, help="heat maps of variants (dfer.analysis.maps)")
+    return top
+
+
 def main(args: argparse.Namespace) -> None:
     """Draw and save."""
-    examples, maps = style.read_all([args.examples]), style.read_all(args.maps)
-    style.save(draw(examples, maps, style.shown_of(args)), args.out)
+    comparison = Comparison.from_json(args.title, args.synthetic, args.classes, args.variants)
+    examples, maps = read_parquet(args.examples), style.read_all(args.maps)
+    style.save(draw(examples, maps, comparison), args.out_stem)
 
 
 if __name__ == "__main__":
-    parser = style.parser(__doc__.splitlines()[0])
-    parser.add_argument("--examples", required=True, help="as dfer.analysis.examples writes them")
-    parser.add_argument(
-        "--maps", nargs="+", required=True, help="as dfer.analysis.maps writes them"
-    )
-    stage(main, parser)
+    stage(main, parser())

@@ -1,7 +1,8 @@
 """Fig. 5: features of the test clips in the plane, a column a fold, a row a variant.
 
-python -m dfer.figures.figure5 --points tsne.*.parquet --dataset … --runs …
-    --out results/figures/demo/figure5
+python -m dfer.figures.figure5 --points tsne.*.parquet --title Demo --synthetic
+    --classes '{"happy": "happy", …}' --variants '{"Baseline": "backbone.0a1b2c3d", …}'
+    --out-stem results/figures/demo/figure5
 """
 
 import argparse
@@ -12,26 +13,26 @@ from matplotlib.lines import Line2D
 
 from dfer.errors import stage
 from dfer.figures import style
-from dfer.figures.style import Shown
+from dfer.figures.style import Comparison
 
 
-def draw(points: pd.DataFrame, shown: Shown) -> plt.Figure:
+def draw(points: pd.DataFrame, comparison: Comparison) -> plt.Figure:
     """A scatter a fold and variant, coloured by the true class."""
     folds = sorted(points.fold.unique())
     figure, axes = plt.subplots(
-        len(shown.runs),
+        len(comparison.runs),
         len(folds),
-        figsize=(0.5 + 1.75 * max(len(folds), 3), 1.75 * len(shown.runs) + 1),
+        figsize=(0.5 + 1.75 * max(len(folds), 3), 1.75 * len(comparison.runs) + 1),
         squeeze=False,
     )
-    colours = dict(zip(shown.classes, style.CLASSES, strict=False))
+    colours = dict(zip(comparison.classes, style.CLASSES, strict=False))
     crowd = points.groupby(["run", "fold"]).size().max()
     size = min(14, max(2, 1500 / crowd))
-    for line, (name, key) in zip(axes, shown.runs.items(), strict=True):
+    for line, (name, key) in zip(axes, comparison.runs.items(), strict=True):
         for axis, fold in zip(line, folds, strict=True):
-            mine = points[(points.run == key) & (points.fold == fold)]
+            rows = points[(points.run == key) & (points.fold == fold)]
             axis.scatter(
-                mine.x, mine.y, s=size, c=[colours[label] for label in mine.label], lw=0, alpha=0.85
+                rows.x, rows.y, s=size, c=[colours[label] for label in rows.label], lw=0, alpha=0.85
             )
             axis.set(xticks=[], yticks=[], box_aspect=1)
             axis.margins(0.08)
@@ -41,27 +42,32 @@ def draw(points: pd.DataFrame, shown: Shown) -> plt.Figure:
         axis.set_title(f"fd{fold}")
     marks = [
         Line2D([], [], marker="o", ls="", ms=5, mec="none", c=colours[label], label=label)
-        for label in shown.classes
+        for label in comparison.classes
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=min(len(marks), 7))
     style.heading(
         figure,
         "t-SNE of the features",
-        shown,
+        comparison,
         f"test clips of {style.counted(len(folds), 'fold')}, each fold embedded by itself, "
         "coloured by true class",
     )
     return figure
 
 
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    top = style.parser(__doc__.splitlines()[0])
+    add = top.add_argument
+    add("--points", nargs="+", required=True, help="clips in the plane (dfer.analysis.tsne)")
+    return top
+
+
 def main(args: argparse.Namespace) -> None:
     """Draw and save."""
-    style.save(draw(style.read_all(args.points), style.shown_of(args)), args.out)
+    comparison = Comparison.from_json(args.title, args.synthetic, args.classes, args.variants)
+    style.save(draw(style.read_all(args.points), comparison), args.out_stem)
 
 
 if __name__ == "__main__":
-    parser = style.parser(__doc__.splitlines()[0])
-    parser.add_argument(
-        "--points", nargs="+", required=True, help="as dfer.analysis.tsne writes them"
-    )
-    stage(main, parser)
+    stage(main, parser())

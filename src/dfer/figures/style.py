@@ -1,7 +1,7 @@
-"""What all figures share: type, colours, the line that says what was measured, and saving.
+"""What all figures share: type, colours, headings, command line, saving.
 
-Figures are views of Parquet tables: no module here computes what a model says, and none needs
-torch. Equal data give equal bytes in all three formats.
+Figures are views of Parquet tables: no module here runs a model, and none needs torch. Equal data
+give equal bytes in all three formats.
 """
 
 import argparse
@@ -58,23 +58,33 @@ plt.rcParams.update(
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What a figure is of: the dataset, and the variants with the keys of their settings."""
+class Comparison:
+    """What a figure is of: variants that are compared on a dataset."""
 
-    title: str
+    title: str  # of the dataset
     synthetic: bool
-    classes: list[str]
-    runs: dict[str, str]  # name in the figure → key of the settings
+    classes: list[str]  # labels, in class order
+    runs: dict[str, str]  # variant's name in the figure → run key
+
+    @classmethod
+    def from_json(cls, title: str, synthetic: bool, classes: str, variants: str) -> "Comparison":
+        """A comparison as the command line of a figure describes it."""
+        return cls(title, synthetic, list(json.loads(classes)), json.loads(variants))
 
 
-def heading(figure: Figure, what: str, shown: Shown, *facts: str) -> None:
-    """Title and subtitle: what is seen, on which data, measured how; synthetic data say so."""
-    dataset = shown.title + " (synthetic)" * shown.synthetic
-    says = ["synthetic data: nothing here is about the paper's"] * shown.synthetic
+def heading(figure: Figure, title: str, comparison: Comparison, *facts: str) -> None:
+    """Title and subtitle: what is drawn, on which data, measured how; synthetic data say so."""
+    dataset = comparison.title + " (synthetic)" * comparison.synthetic
+    if comparison.synthetic:
+        facts = (*facts, "synthetic data: nothing here is about the paper's")
+    write_heading(figure, f"{title} · {dataset}", *facts)
+
+
+def write_heading(figure: Figure, title: str, *facts: str) -> None:
+    """A title, a line a fact below it, and room for them above what is drawn."""
     height = figure.get_size_inches()[1]
-    title = f"{what} · {dataset}"
     figure.text(0.01, 1 - 0.05 / height, title, ha="left", va="top", size=10, weight="bold")
-    lines = "\n".join([*facts, *says])
+    lines = "\n".join(facts)
     room = 0.34 + 0.12 * (1 + lines.count("\n"))
     figure.text(0.01, 1 - 0.26 / height, lines, ha="left", va="top", size=7, color=FAINT)
     figure.get_layout_engine().set(rect=(0, 0, 1, 1 - room / height))
@@ -91,7 +101,7 @@ def extent(table: pd.DataFrame) -> str:
 
 
 def choice(examples: pd.DataFrame) -> str:
-    """How the clips of `dfer.analysis.examples` were chosen, in words."""
+    """The sentence that says by what rule `dfer.analysis.examples` chose its clips."""
     if (examples.why == "named").all():
         return "clips as the configuration names them"
     return "clips: of each class the first test clip on which the two disagree, else its first"
@@ -111,8 +121,8 @@ def settle(figure: Figure) -> None:
         axis.set_position(np.round(axis.get_position(original=True).bounds, 6))
 
 
-def save(figure: Figure, out: Path | str) -> None:
-    """Write `<out>.pdf`, `<out>.svg` and `<out>.png`, without dates, and close the figure."""
+def save(figure: Figure, stem: Path | str) -> None:
+    """Write `<stem>.pdf`, `<stem>.svg` and `<stem>.png`, without dates, and close the figure."""
     metadata = {
         "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
         "svg": {"Date": None},
@@ -120,7 +130,7 @@ def save(figure: Figure, out: Path | str) -> None:
     }
     settle(figure)
     for form in FORMATS:
-        with atomic(f"{out}.{form}") as temporary:
+        with atomic(f"{stem}.{form}") as temporary:
             figure.savefig(temporary, format=form, metadata=metadata[form])
     plt.close(figure)
 
@@ -128,17 +138,15 @@ def save(figure: Figure, out: Path | str) -> None:
 def parser(description: str) -> argparse.ArgumentParser:
     """The command line of every figure; each adds what it reads."""
     top = argparse.ArgumentParser(description=description)
-    top.add_argument("--dataset", required=True, help="JSON: title, synthetic, classes")
-    top.add_argument("--runs", required=True, help="JSON: name in the figure → key of the settings")
-    top.add_argument("--out", required=True, help="path without ending: .pdf, .svg, .png")
+    add = top.add_argument
+    add("--title", required=True, help="title of the dataset")
+    add("--synthetic", action="store_true", help="the dataset is synthetic")
+    add("--classes", required=True, help="JSON: label → class word, in class order")
+    add("--variants", required=True, help="JSON: name in the figure → run key")
+    add("--out-stem", type=Path, required=True, help="output (path without .pdf, .svg, .png)")
     return top
 
 
-def shown_of(args: argparse.Namespace) -> Shown:
-    """What the command line says of dataset and runs."""
-    return Shown(**json.loads(args.dataset), runs=json.loads(args.runs))
-
-
-def read_all(paths: list[str], columns: list[str] | None = None) -> pd.DataFrame:
+def read_all(paths: list[str]) -> pd.DataFrame:
     """The rows of several Parquet files, one after the other."""
-    return pd.concat([read_parquet(path, columns) for path in sorted(paths)], ignore_index=True)
+    return pd.concat([read_parquet(path) for path in sorted(paths)], ignore_index=True)

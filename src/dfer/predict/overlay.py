@@ -1,6 +1,7 @@
-"""A clip again, with what was seen in it: the face, the top class over time, the heat map."""
+"""A clip again, drawn upon: the face, the top class over time, the heat map."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,14 +9,31 @@ import torch
 from PIL import Image, ImageDraw
 
 from dfer.analysis.relevance import upsample
+from dfer.clips.store import FACE_SIZE
 from dfer.clips.video import Frames
 from dfer.faces.similarity import face_transform
 from dfer.faces.track import Face
-from dfer.predict.footage import Footage, Prediction
-from dfer.predict.pictures import FAINT, INK, PAPER, colour_of, font, heat_over
+from dfer.figures.heat import heat_over
+from dfer.predict.classify import Prediction
+from dfer.predict.face import Footage
+from dfer.predict.pictures import FAINT, INK, PAPER, colour_of, font, write_video
 
-FACE = 224  # pixels a side that a heat map is drawn with before it is laid on the face
+IMAGES_A_SECOND = 25  # of the overlay of a folder of images
 MOMENTS = 500  # of the line of time, at most
+
+
+def write_overlay(
+    path: Path, footage: Footage, predictions: Sequence[Prediction], classes: Sequence[str]
+) -> None:
+    """Write a clip as MP4, `annotated`.
+
+    Raises:
+        ClipError: the clip cannot be read again.
+    """
+    times = footage.times
+    if times is None:
+        times = np.arange(len(footage.faces) + 1) / IMAGES_A_SECOND
+    write_video(path, annotated(footage, predictions, classes, times), times)
 
 
 def annotated(
@@ -37,16 +55,16 @@ def annotated(
     owners = _owners(predictions, len(footage.faces))
     moments = (np.arange(MOMENTS) + 0.5) / MOMENTS * times[-1]
     shown = [owners[number] for number in np.searchsorted(times, moments, side="right") - 1]
-    colours = [FAINT if seen is None else colour_of(seen.label) for seen in shown]
+    colours = [FAINT if owner is None else colour_of(owner.label) for owner in shown]
     for number, frame in enumerate(Frames(footage.clip.path, footage.clip.media)):
-        face, seen = footage.faces[number], owners[number]
-        text = "no prediction" if seen is None else seen.text(classes, 1)
+        face, owner = footage.faces[number], owners[number]
+        text = "no prediction" if owner is None else owner.text(classes, 1)
         if face.points is None:
             text += " (no face)"
-        elif seen is not None:
-            frame = heat_over(frame, _heat(seen, face, number, frame.shape))
+        elif owner is not None:
+            frame = heat_over(frame, _heat(owner, face, number, frame.shape))
         page = Image.fromarray(frame)
-        colour = FAINT if seen is None else colour_of(seen.label)
+        colour = FAINT if owner is None else colour_of(owner.label)
         _draw(page, face.box, text, colour, colours, times[number] / times[-1])
         yield np.asarray(page)
 
@@ -71,8 +89,8 @@ def _heat(prediction: Prediction, face: Face, number: int, shape: tuple[int, ...
     """
     window, count = prediction.window, len(prediction.chosen)
     segment = (number - window.start) * count // (window.stop - window.start)
-    heat = upsample(torch.from_numpy(prediction.maps), FACE)[segment].numpy()
-    matrix = face_transform(face.points, FACE)  # frame → face, as WARP_INVERSE_MAP wants it
+    heat = upsample(torch.from_numpy(prediction.maps), FACE_SIZE)[segment].numpy()
+    matrix = face_transform(face.points, FACE_SIZE)  # frame → face, as WARP_INVERSE_MAP wants it
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(heat, matrix, shape[1::-1], flags=flags)
 
@@ -96,8 +114,8 @@ def _draw(
     pen.rectangle((x0 - margin, y0 - margin, x1 + margin, y1 + margin), INK)
     pen.text((margin, margin), text, PAPER, letters)
     top = height - 5 * unit
-    for number, seen in enumerate(colours):
+    for number, of_moment in enumerate(colours):
         left, right = (width * n / len(colours) for n in (number, number + 1))
-        pen.rectangle((left, top, right, height), seen)
+        pen.rectangle((left, top, right, height), of_moment)
     mark = now * (width - 1)
     pen.rectangle((mark - unit / 2, top - 2 * unit, mark + unit / 2, height), INK)

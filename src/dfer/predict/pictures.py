@@ -1,4 +1,4 @@
-"""What pictures of predictions share: heat over a face, class colours, letters, files."""
+"""What pictures of predictions share: class colours, letters, files."""
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -16,23 +16,6 @@ from dfer.files import atomic
 
 INK, PAPER, FAINT = (40, 40, 40), (250, 250, 250), (170, 170, 170)
 CLOCK = 90_000  # ticks a second of written videos
-
-
-def heat_over(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Colour a picture by a heat map: the hotter, the more of the colour and the less picture.
-
-    Args:
-        picture: RGB (H, W, 3), 0 … 255.
-        heat: float (H, W), 0 … 1; where it is 0, the picture stays as it is.
-
-    Returns:
-        uint8 RGB (H, W, 3).
-    """
-    coloured, hot = np.round(picture).astype(np.uint8), heat > 0
-    colours = 255 * matplotlib.colormaps["inferno"](heat[hot])[:, :3]
-    share = 0.75 * np.sqrt(heat[hot])[:, None]
-    coloured[hot] = np.round(picture[hot] * (1 - share) + colours * share)
-    return coloured
 
 
 def colour_of(label: int) -> tuple[int, int, int]:

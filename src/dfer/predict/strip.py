@@ -1,16 +1,47 @@
-"""A picture of one window: the T frames that the model saw, where it looked, what it says."""
+"""A picture of one window: the T frames that the model saw, where it looked, its classes."""
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image, ImageDraw
 
-from dfer.predict.pictures import INK, PAPER, colour_of, font, heat_over
+from dfer.analysis.relevance import upsample
+from dfer.clips.store import FACE_SIZE
+from dfer.figures.heat import heat_over
+from dfer.predict.classify import Prediction
+from dfer.predict.face import Footage
+from dfer.predict.pictures import INK, PAPER, colour_of, font, write_png
 
 CELL = 160  # pixels of a face
 LINE = 22  # pixels of a line of text
+
+
+def write_strip(
+    path: Path,
+    footage: Footage,
+    prediction: Prediction,
+    faces: np.ndarray,
+    classes: Sequence[str],
+) -> None:
+    """Write the picture of one window of a clip as PNG.
+
+    Args:
+        prediction: of the window, with heat maps.
+        faces: uint8 RGB (T, FACE_SIZE, FACE_SIZE, 3), as the model saw them.
+        classes: labels, in class order.
+    """
+    if footage.times is None:
+        captions = [f"image {number + 1}" for number in prediction.chosen]
+    else:
+        captions = [f"{footage.times[number]:.2f} s" for number in prediction.chosen]
+    heat = upsample(torch.from_numpy(prediction.maps), FACE_SIZE).numpy()
+    top = prediction.text(classes, 1)
+    title = f"{footage.clip.path.name}   {prediction.window.text()}   {top}"
+    write_png(path, strip(faces, heat, captions, prediction.probabilities, classes, title))
 
 
 def strip(

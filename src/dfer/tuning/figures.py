@@ -1,7 +1,7 @@
-"""One figure of a study, as PDF, SVG and PNG; equal studies give equal bytes.
+"""One figure of a study, as PDF, SVG and PNG.
 
     python -m dfer.tuning.figures --storage study.journal --figure history
-        --title "Demo (synthetic), study full" --out history
+        --title "Demo (synthetic), study full" --out-stem history
 
 `history`, `importances`, `slices`, `parallel` and `pareto` are Optuna's own; `curves` draws the
 score after each epoch of every trial, complete and pruned ones apart.
@@ -11,10 +11,6 @@ import argparse
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import optuna
@@ -29,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as draw
 
 from dfer.errors import UserError, stage
-from dfer.files import atomic
+from dfer.figures import style
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -41,7 +37,7 @@ def history(study: optuna.Study) -> Figure:
 
 
 def importances(study: optuna.Study) -> Figure:
-    """Which parameters the score hangs on."""
+    """How much of the score's variance each parameter explains."""
     if len({trial.values[0] for trial in complete(study)}) < 2:
         return sentence("Too few trials are complete, or all score the same.")
     draw.plot_param_importances(
@@ -69,12 +65,10 @@ def parallel(study: optuna.Study) -> Figure:
     draw.plot_parallel_coordinate(study, target=score(study), target_name=names(study)[0])
     figure = plt.gcf()
     figure.set_size_inches(2.4 * len(distributions(study)), 4.8)
-    (bar,) = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
-    place = bar.get_position()  # upon the labels of the last parameter
-    bar.set_position([place.x0 + 0.06, place.y0, place.width, place.height])
     space = distributions(study)
-    lines = [axes for axes in figure.axes if axes is not bar][1:]  # the first one is the score's
-    for name, axes in zip(sorted(space), lines, strict=True):
+    scores, *parameters = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    scores.set_facecolor("#e5e5e5")  # on which pale lines can be seen
+    for name, axes in zip(sorted(space), parameters, strict=True):
         if axes.get_yscale() == "log":
             few_ticks(axes.yaxis)
         elif isinstance(space[name], IntDistribution):
@@ -90,7 +84,7 @@ def pareto(study: optuna.Study) -> Figure:
 
 def curves(study: optuna.Study) -> Figure:
     """The score after each epoch: complete trials, pruned ones with a cross where they ended."""
-    figure, axes = plt.subplots()
+    figure, axes = plt.subplots(figsize=(6.4, 4.0))
     best = max(complete(study), key=lambda trial: trial.values[0]).number
     for trial in study.trials:
         epochs, scores = list(trial.intermediate_values), list(trial.intermediate_values.values())
@@ -98,8 +92,8 @@ def curves(study: optuna.Study) -> Figure:
             axes.plot(epochs, scores, color="tab:orange", alpha=0.6, linewidth=1)
             axes.plot(epochs[-1:], scores[-1:], "x", color="tab:orange")
         elif trial.state == TrialState.COMPLETE:
-            style = {"linewidth": 2.5} if trial.number == best else {"alpha": 0.5, "linewidth": 1}
-            axes.plot(epochs, scores, color="tab:blue", **style)
+            line = {"linewidth": 2.5} if trial.number == best else {"alpha": 0.5, "linewidth": 1}
+            axes.plot(epochs, scores, color="tab:blue", **line)
     axes.plot([], [], color="tab:blue", label="complete (the best is thick)")
     axes.plot([], [], "-x", color="tab:orange", label="pruned")
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -108,13 +102,16 @@ def curves(study: optuna.Study) -> Figure:
     return figure
 
 
-FIGURES: dict[str, Callable[[optuna.Study], Figure]] = {
-    "history": history,
-    "importances": importances,
-    "slices": slices,
-    "parallel": parallel,
-    "curves": curves,
-    "pareto": pareto,
+FIGURES: dict[str, tuple[Callable[[optuna.Study], Figure], str]] = {  # and what each shows
+    "history": (history, "the score of each trial, and the best so far"),
+    "importances": (
+        importances,
+        "how much of the score's variance each parameter explains (fANOVA)",
+    ),
+    "slices": (slices, "the score over each parameter by itself"),
+    "parallel": (parallel, "each trial as a line through its parameters"),
+    "curves": (curves, "the score after each epoch of every trial"),
+    "pareto": (pareto, "the trials that no other beats in both score and cost, among all"),
 }
 
 
@@ -136,7 +133,7 @@ def complete(study: optuna.Study) -> list[FrozenTrial]:
 
 def distributions(study: optuna.Study) -> dict[str, BaseDistribution]:
     """The space, by name."""
-    return {name: what for trial in study.trials for name, what in trial.distributions.items()}
+    return {name: own for trial in study.trials for name, own in trial.distributions.items()}
 
 
 def few_ticks(axis: Axis) -> None:
@@ -148,24 +145,19 @@ def few_ticks(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def remove_titles(figure: Figure) -> None:
+    """Make room for ours."""
+    figure.suptitle("")
+    for axes in figure.axes:
+        axes.set_title("")
+        axes.set_title("", loc="left")
+
+
 def sentence(text: str) -> Figure:
     """A figure that says why it is empty."""
     figure = plt.figure()
     figure.text(0.5, 0.5, text, ha="center", va="center")
     return figure
-
-
-def save(figure: Figure, title: str, out: str) -> None:
-    """Write `<out>.pdf`, `.svg` and `.png` under a title, without dates and random ids."""
-    figure.suptitle(title, x=0.01, y=1.02, ha="left", fontsize=10)
-    matplotlib.rcParams["svg.hashsalt"] = "dfer"
-    fixed = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-    for ending, metadata in fixed.items():
-        with atomic(f"{out}.{ending}") as temporary:
-            figure.savefig(
-                temporary, format=ending, metadata=metadata, bbox_inches="tight", dpi=150
-            )
-    plt.close(figure)
 
 
 def load(path: str) -> optuna.Study:
@@ -182,18 +174,26 @@ def load(path: str) -> optuna.Study:
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    top.add_argument("--storage", required=True, help="as dfer.tuning.best writes it")
-    top.add_argument("--figure", required=True, choices=sorted(FIGURES))
-    top.add_argument("--title", required=True, help="whose study it is; synthetic data say so")
-    top.add_argument("--out", required=True, help="path without ending")
+    add = top.add_argument
+    add("--storage", required=True, help="the study as a journal file (dfer.tuning.best)")
+    add("--figure", required=True, choices=sorted(FIGURES), help="name of the figure")
+    add("--title", required=True, help="title of dataset and study; synthetic data say so")
+    add("--out-stem", type=Path, required=True, help="output (path without .pdf, .svg, .png)")
     return top
 
 
 def main(args: argparse.Namespace) -> None:
     """Draw one figure."""
-    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-        figure = FIGURES[args.figure](load(args.storage))
-    save(figure, args.title, args.out)
+    study = load(args.storage)
+    draw_figure, caption = FIGURES[args.figure]
+    with (
+        plt.rc_context(),  # Optuna sets a style of its own for all figures to come
+        warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning),
+    ):
+        figure = draw_figure(study)
+        remove_titles(figure)
+        style.write_heading(figure, args.title, caption)
+        style.save(figure, args.out_stem)
 
 
 if __name__ == "__main__":
