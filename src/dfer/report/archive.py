@@ -1,6 +1,6 @@
 """All that the tables are made of, in one file: predictions, histories, records, configuration.
 
-    python -m dfer.report.archive results/demo/runs/*/*/predictions.parquet … --config '{…}'
+    python -m dfer.report.archive results/demo/runs/*/*/predictions.parquet --config '{…}'
         --out results/archive.tar.gz
 
 Equal files give an equal archive. In a clone of this repository, at the commit that run.json
@@ -51,6 +51,7 @@ def pack(paths: list[Path], config: str, out: Path) -> None:
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    """A file, without time and owner."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = len(content), 0o644
     archive.addfile(info, io.BytesIO(content))
@@ -60,8 +61,8 @@ def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     top.add_argument("files", type=Path, nargs="*", help="relative to the project's folder")
-    top.add_argument("--config", required=True, help="the configuration, as JSON")
-    top.add_argument("--out", type=Path, required=True)
+    top.add_argument("--config", required=True, help="JSON: the configuration")
+    top.add_argument("--out", type=Path, required=True, help="output (.tar.gz)")
     return top
 
 

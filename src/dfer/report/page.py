@@ -1,18 +1,22 @@
-"""What the workflow's report shows beside figures, as self-contained HTML pages.
+"""Pages of the workflow's report, self-contained HTML: tables, settings, environments.
 
     python -m dfer.report.page results/table1.md --title "Table 1" --out results/report/table1.html
-    python -m dfer.report.page results/demo/rejects.parquet --title Rejects --out …/rejects.html
-    python -m dfer.report.page --settings '{"full": {"model": {"blocks": 2}}}' --title … --out …
-    python -m dfer.report.page --records results/demo/runs/*/*/run.json --title … --out …
+    python -m dfer.report.page results/demo/rejects.parquet --title Rejects
+        --out results/report/demo/rejects.html
+    python -m dfer.report.page --variant-settings '{"full": {"model": {"blocks": 2}}}'
+        --title Settings --out results/report/demo/settings.html
+    python -m dfer.report.page --records results/demo/runs/*/*/run.json
+        --title Environment --out results/report/demo/environment.html
 
-A Parquet file becomes a table; settings become a row each, and a column a variant; records of runs
-become a column for each machine and set of packages that they were made with.
+A Markdown or Parquet file becomes a page; of settings each is a row, and each variant a column; of
+records of runs each machine and set of packages that they were made with is a column.
 """
 
 import argparse
 import html
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +57,18 @@ def from_markdown(text: str) -> str:
 
 
 def from_frame(frame: pd.DataFrame) -> str:
-    """The body of a page from a table; says so where it is empty."""
+    """The body of a page from a table, which may be empty."""
     if frame.empty:
         return "<p>None.</p>"
     return f"<p>{len(frame)} rows.</p>\n" + _html(frame, na_rep="")
 
 
 def from_settings(columns: dict[str, dict[str, Any]]) -> str:
-    """The body of a page from settings: a row a setting, those that differ in bold."""
+    """The body of a page from settings: a row a setting, those that differ in bold.
+
+    Args:
+        columns: name of a variant → its settings, nested.
+    """
     flat = {name: _flatten(values) for name, values in columns.items()}
     keys = dict.fromkeys(key for values in flat.values() for key in values)
     rows = []
@@ -73,13 +81,12 @@ def from_settings(columns: dict[str, dict[str, Any]]) -> str:
 
 def from_records(paths: list[Path]) -> str:
     """The body of a page from `run.json` files: what they were made with, what differs in bold."""
-    made_with: dict[str, int] = {}
-    for path in paths:
-        text = json.dumps(json.loads(path.read_text(encoding="utf-8"))["environment"])
-        made_with[text] = made_with.get(text, 0) + 1
+    runs = Counter(
+        json.dumps(json.loads(path.read_text(encoding="utf-8"))["environment"]) for path in paths
+    )
     columns = {
-        f"{number}: {count} run{'s' * (count > 1)}": json.loads(text)
-        for number, (text, count) in enumerate(made_with.items(), 1)
+        f"{number}: {count} run{'s' * (count > 1)}": json.loads(environment)
+        for number, (environment, count) in enumerate(runs.items(), 1)
     }
     return from_settings(columns)
 
@@ -87,8 +94,8 @@ def from_records(paths: list[Path]) -> str:
 def _html(frame: pd.DataFrame, **options: Any) -> str:
     """A frame as an HTML table that scrolls where it is wide."""
     with pd.option_context("display.max_colwidth", None):  # else long cells end in "..."
-        made = frame.to_html(index=False, border=0, justify="left", **options)
-    return f'<div class="wide">{made}</div>'
+        table = frame.to_html(index=False, border=0, justify="left", **options)
+    return f'<div class="wide">{table}</div>'
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -118,10 +125,10 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     source = top.add_mutually_exclusive_group(required=True)
     source.add_argument("source", type=Path, nargs="?", help=".md or .parquet")
-    source.add_argument("--settings", help="JSON: variant → its settings")
+    source.add_argument("--variant-settings", help="JSON: variant → settings of a run")
     source.add_argument("--records", type=Path, nargs="+", help="run.json of runs")
-    top.add_argument("--title", required=True)
-    top.add_argument("--out", required=True)
+    top.add_argument("--title", required=True, help="title of the page")
+    top.add_argument("--out", type=Path, required=True, help="output (the page)")
     return top
 
 
@@ -129,8 +136,10 @@ def main(args: argparse.Namespace) -> None:
     """Write the page."""
     if args.records:
         body = from_records(args.records)
+    elif args.variant_settings:
+        body = from_settings(json.loads(args.variant_settings))
     else:
-        body = body_of(args.source) if args.source else from_settings(json.loads(args.settings))
+        body = body_of(args.source)
     write_text(PAGE.format(title=html.escape(args.title), body=body), args.out)
 
 
