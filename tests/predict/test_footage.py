@@ -14,18 +14,14 @@ from dfer.clips.video import Frames
 from dfer.errors import UserError
 from dfer.faces.similarity import TEMPLATE
 from dfer.faces.track import MISSING, Face
-from dfer.predict.footage import (
-    Clip,
-    Footage,
-    Prediction,
-    Window,
-    cut_windows,
-    find_clips,
-    frame_times,
-)
+from dfer.figures.heat import heat_over
+from dfer.predict.classify import Prediction
+from dfer.predict.face import Footage
+from dfer.predict.footage import Clip, find_clips, frame_times
 from dfer.predict.overlay import annotated
-from dfer.predict.pictures import FAINT, colour_of, heat_over, write_video
+from dfer.predict.pictures import FAINT, colour_of, write_video
 from dfer.predict.strip import CELL, LINE, strip
+from dfer.predict.windows import Window, cut_windows
 
 NTSC = Fraction(24000, 1001)
 

@@ -5,7 +5,8 @@ classes mean nothing. What is tested is which pixels it is shown, and what is sa
 """
 
 import hashlib
-import re
+import json
+import shutil
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -16,26 +17,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from goldens import fill, normal
 from skimage import data
+from small_run import CLASSES, TINY, small_run
 
-from dfer.clips.video import Frames
+from dfer.clips.video import ClipError, Frames
 from dfer.errors import UserError
 from dfer.faces.dlib_68 import Dlib68
 from dfer.files import write_parquet
 from dfer.models.checkpoint import save_run
-from dfer.models.backbone import vision_config
-from dfer.models.recogniser import Recogniser
 from dfer.predict import __main__ as predict
+from dfer.predict import clip as clip_module
+from dfer.predict.face import cut_faces, follow
 from dfer.predict.footage import Clip
+from dfer.predict.windows import Window
 from dfer.prepare import align, extract
 from dfer.prepare.splits import SPLITS
-from dfer.settings import BackboneSettings, ModelSettings, RunSettings
 from dfer.training import evaluate
 
-ROOT = Path(__file__).parents[2]
-TINY = str(ROOT / "config" / "backbone" / "tiny.json")
-CLASSES = ["happy", "sad", "neutral"]
 FACE = data.astronaut()[0:200, 130:330]  # a face of 100 pixels
 NTSC = Fraction(24000, 1001)
 EVERY_FRAME = '{"backend": "dlib", "every": 1}'
@@ -91,11 +89,8 @@ def turn(path: Path) -> Path:
 # --- runs and calls -----------------------------------------------------------------------------
 
 
-def save(folder: Path, dataset: str = "mine", **model) -> Path:
-    settings = RunSettings(BackboneSettings(TINY, None), ModelSettings(**{"blocks": 1} | model))
-    recogniser = fill(Recogniser(settings.model, vision_config(TINY), normal(7, 3, 32)))
-    names = {"dataset": dataset, "classes": CLASSES, "fold": 1, "seed": 0}
-    save_run(recogniser, folder / "checkpoint.safetensors", settings, **names)
+def save(folder: Path, **run: object) -> Path:
+    save_run(small_run(**run), folder / "checkpoint.safetensors")
     return folder
 
 
@@ -154,7 +149,7 @@ def release(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("head", ["text", "linear"])
 def test_numbers_equal_those_of_evaluate(release, tmp_path, head):
     """The same files through the stages align, extract and evaluate: equal to the last bit."""
-    trained = save(tmp_path / "run", head=head, blocks=int(head == "text"))
+    trained = save(tmp_path / "run", model={"head": head, "blocks": int(head == "text")})
     paths = [path for folder in sorted(release.iterdir()) for path in folder.iterdir()]
     manifest = pd.DataFrame(
         {
@@ -175,34 +170,33 @@ def test_numbers_equal_those_of_evaluate(release, tmp_path, head):
             words += [f"--{key.replace('_', '-')}", str(value)]
         module.main(module.parser().parse_args(words))
 
-    shard = {"clips": tmp_path / "shard.parquet", "root": release}
+    shard = {"shard_list": tmp_path / "shard.parquet", "root": release}
     rejects = tmp_path / "rejects.parquet"
     landmarks = tmp_path / "landmarks.parquet"
-    stage(align, **shard, landmarks=EVERY_FOURTH, out=landmarks, rejects=rejects)
+    stage(align, **shard, landmark_settings=EVERY_FOURTH, out=landmarks, out_rejects=rejects)
     stage(
         extract,
         **shard,
         landmarks=landmarks,
-        align_rejects=rejects,
-        size=224,
+        rejects=rejects,
         out=tmp_path / "store" / "0.arrow",
-        rejects=tmp_path / "more.parquet",
+        out_rejects=tmp_path / "more.parquet",
     )
     stage(
         evaluate,
         checkpoint=trained / "checkpoint.safetensors",
         splits=tmp_path / "splits.parquet",
-        store=tmp_path / "store",
+        store=tmp_path / "store" / "0.arrow",
         batch=1,
-        predictions=tmp_path / "predictions.parquet",
-        metrics=tmp_path / "metrics.parquet",
+        out_predictions=tmp_path / "predictions.parquet",
+        out_metrics=tmp_path / "metrics.parquet",
     )
     assert len(pd.read_parquet(rejects)) == len(pd.read_parquet(tmp_path / "more.parquet")) == 0
     expected = pd.read_parquet(tmp_path / "predictions.parquet")
     logits = torch.tensor(expected[[f"logit_{name}" for name in CLASSES]].to_numpy())
     assert logits.dtype == torch.float32
 
-    rows, refused = table(trained, tmp_path, *paths, "--landmarks", EVERY_FOURTH)
+    rows, refused = table(trained, tmp_path, *paths, "--landmark-settings", EVERY_FOURTH)
     assert refused.empty
     assert rows["file"].tolist() == [str(path) for path in paths]
     assert np.array_equal(probabilities(rows), logits.double().softmax(1).numpy())
@@ -214,16 +208,11 @@ def test_numbers_equal_those_of_evaluate(release, tmp_path, head):
     assert 0.3 < shares["gaps"] < 1
 
 
-def test_faces_are_extracted_in_the_workflow_s_size():
-    rule = (ROOT / "workflow" / "rules" / "data.smk").read_text()
-    assert re.findall(r"--size (\d+)", rule) == [str(predict.FACE)]
-
-
 def test_windows_of_a_long_video_are_clips_of_their_own(trained, tmp_path):
     """Each window equals its frames given as a clip, and its times are those of the frames."""
     video = write_video(tmp_path / "long.mp4", [scene(number) for number in range(60)], NTSC)
     rows, refused = table(
-        trained, tmp_path, video, "--window", 1, "--stride", 0.5, "--landmarks", EVERY_FRAME
+        trained, tmp_path, video, "--window", 1, "--stride", 0.5, "--landmark-settings", EVERY_FRAME
     )
     assert refused.empty
     starts = [0, 12, 24, 36]  # at 0, 0.5, 1 s and what ends with the clip, at 24000/1001 a second
@@ -234,7 +223,7 @@ def test_windows_of_a_long_video_are_clips_of_their_own(trained, tmp_path):
     folders = [
         write_images(tmp_path / "cut" / str(start), frames[start : start + 24]) for start in starts
     ]
-    alone, _ = table(trained, tmp_path, *folders, "--landmarks", EVERY_FRAME)
+    alone, _ = table(trained, tmp_path, *folders, "--landmark-settings", EVERY_FRAME)
     assert np.array_equal(probabilities(alone), probabilities(rows))
     assert alone["start_s"].isna().all()
     assert len(np.unique(probabilities(rows)[:, 0])) == 4
@@ -269,11 +258,11 @@ def test_of_several_people_the_largest_is_followed_then_the_nearest(trained, dli
         for second in (False, True)
     )
     assert len(dlib_68.detect(picture(2, True))) == len(dlib_68.detect(picture(7, True))) == 2
-    rows, _ = table(trained, tmp_path, alone, together, "--landmarks", EVERY_FOURTH)
+    rows, _ = table(trained, tmp_path, alone, together, "--landmark-settings", EVERY_FOURTH)
     assert np.array_equal(*probabilities(rows))
     # had the second been there first and larger, it would have been the one
     backwards = write_images(tmp_path / "back", [picture(n, True) for n in reversed(range(10))])
-    footage = predict.follow(Clip(backwards, "frames"), dlib_68, 4)
+    footage = follow(Clip(backwards, "frames"), dlib_68, 4)
     assert all(face.box[0] > 300 for face in footage.faces)
 
 
@@ -281,7 +270,7 @@ def test_a_window_s_numbers_do_not_depend_on_what_else_is_asked(trained, release
     one, other = release / "a" / "plain.mp4", release / "c" / "odd.mp4"
     both, _ = table(trained, tmp_path, one, other)
     turned, _ = table(trained, tmp_path, other, one)
-    pictures, _ = table(trained, tmp_path, other, "--strip", tmp_path / "s")
+    pictures, _ = table(trained, tmp_path, other, "--out-strips", tmp_path / "s")
     assert np.array_equal(probabilities(both), probabilities(turned)[::-1])
     assert np.array_equal(probabilities(turned)[:1], probabilities(pictures))
 
@@ -289,7 +278,7 @@ def test_a_window_s_numbers_do_not_depend_on_what_else_is_asked(trained, release
 def test_everything_that_is_written_is_the_same_again(trained, release, tmp_path):
     written = []
     for out in (tmp_path / "1", tmp_path / "2"):
-        folders = ("--overlay", out / "o", "--strip", out / "s")
+        folders = ("--out-overlays", out / "o", "--out-strips", out / "s")
         table(trained, out, release / "b" / "gaps.mp4", *folders, "--window", 0.5)
         files = sorted(path for path in out.rglob("*") if path.is_file())
         written.append(
@@ -307,27 +296,31 @@ def test_everything_that_is_written_is_the_same_again(trained, release, tmp_path
 def test_stretches_without_a_face_are_refused_and_listed(trained, tmp_path, capsys):
     frames = [canvas(200, 240) if 10 <= n < 32 else scene(n) for n in range(50)]
     video = write_video(tmp_path / "gone.mp4", frames)
-    rows, refused = table(trained, tmp_path, video, "--window", 1, "--landmarks", EVERY_FRAME)
+    rows, refused = table(
+        trained, tmp_path, video, "--window", 1, "--landmark-settings", EVERY_FRAME
+    )
     assert rows["window"].tolist() == [0, 3, 4]
     assert rows["face_share"].tolist() == [1, 0.8, 1]
     assert refused[["window", "start_s", "end_s"]].to_numpy().tolist() == [[1, 1, 2], [2, 2, 3]]
     assert set(refused["reason"]) == {"no face found in any of its frames."}
-    said = capsys.readouterr().out
-    assert "5.00 s, a face in 28 of 50 frames" in said
-    assert "2.00 – 3.00 s   not used: no face found" in said
-    assert said.endswith("Predicted: 3 windows of 1 clip. Not used: 0 files, 2 windows.\n")
+    printed = capsys.readouterr().out
+    assert "5.00 s, a face in 28 of 50 frames" in printed
+    assert "2.00 – 3.00 s   not used: no face found" in printed
+    assert printed.endswith("Predicted: 3 windows of 1 clip. Not used: 0 files, 2 windows.\n")
 
 
 def test_a_window_with_too_few_faces_is_refused_as_align_would(trained, tmp_path):
     frames = [canvas(200, 240) if n < 8 else scene(n) for n in range(20)]
     video = write_video(tmp_path / "late.mp4", frames)
-    rows, refused = table(trained, tmp_path, video, "--window", 1, "--landmarks", EVERY_FRAME)
+    rows, refused = table(
+        trained, tmp_path, video, "--window", 1, "--landmark-settings", EVERY_FRAME
+    )
     assert rows["window"].tolist() == [1]
     assert refused["reason"].tolist() == [
         "a face in only 20.0% of its frames, less than min_face_share 0.3."
     ]
     more = '{"backend": "dlib", "every": 1, "min_face_share": 0.2}'
-    rows, refused = table(trained, tmp_path, video, "--window", 1, "--landmarks", more)
+    rows, refused = table(trained, tmp_path, video, "--window", 1, "--landmark-settings", more)
     assert rows["face_share"].tolist() == [0.2, 1]
     assert refused.empty
 
@@ -355,10 +348,10 @@ def test_unusable_files_are_named_counted_and_listed(trained, mixed, tmp_path, c
     assert "cannot be opened as a video" in reasons[str(mixed / "3.mp4")]
     assert reasons[str(mixed / "10.mp4")] == "no face found in any of the 4 frames."
     assert refused["window"].isna().all()
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for file, reason in reasons.items():
-        assert f"{file}: not used: {reason}" in said
-    assert "Predicted: 1 window of 1 clip. Not used: 5 files, 0 windows." in said
+        assert f"{file}: not used: {reason}" in printed
+    assert "Predicted: 1 window of 1 clip. Not used: 5 files, 0 windows." in printed
 
 
 def test_where_nothing_can_be_predicted_the_error_says_why(trained, mixed, tmp_path):
@@ -386,11 +379,11 @@ def test_tables_have_the_same_columns_and_types_full_or_empty(trained, release, 
 
 
 def test_a_clip_that_shrinks_while_it_is_read_is_refused(release, dlib_68):
-    footage = predict.follow(Clip(release / "f" / "images", "frames"), dlib_68, 4)
+    footage = follow(Clip(release / "f" / "images", "frames"), dlib_68, 4)
     footage.faces.extend(footage.faces[-1:] * 4)
-    window = predict.Window(0, 0, 16, 0, 0)
-    with pytest.raises(predict.ClipError, match="images has lost frames while it was read"):
-        list(predict.cut_faces(footage, [window], 8))
+    window = Window(0, 0, 16, 0, 0)
+    with pytest.raises(ClipError, match="images has lost frames while it was read"):
+        list(cut_faces(footage, [window], 8))
 
 
 # --- runs and arguments -------------------------------------------------------------------------
@@ -413,12 +406,66 @@ def test_a_missing_run_is_answered_with_those_that_there_are(release, tmp_path, 
 
 def test_runs_of_rendered_faces_say_so(release, trained, tmp_path, capsys):
     video = release / "d" / "few.mp4"
-    call("--run", save(tmp_path / "demo", dataset="demo"), video)
+    call("--run", save(tmp_path / "rendered", synthetic=True), video)
     assert "rendered faces: what it says of real ones means nothing" in capsys.readouterr().out
     call("--run", trained, video)
-    said = capsys.readouterr().out
-    assert "rendered" not in said
-    assert "trained on mine, fold 1, seed 0: happy, sad, neutral" in said
+    printed = capsys.readouterr().out
+    assert "rendered" not in printed
+    assert "trained on mine, fold 1, seed 0: happy, sad, neutral" in printed
+
+
+def test_a_run_works_from_anywhere_alone(release, tmp_path, monkeypatch):
+    """From an empty folder, moved, and without the configuration it started from."""
+    made = tmp_path / "made"
+    made.mkdir()
+    shutil.copy(TINY, made / "tiny.json")
+    video = release / "b" / "gaps.mp4"
+    monkeypatch.chdir(made)
+    run = save(Path("results/mine/runs/key/fold1-seed0"), architecture="tiny.json")
+    table(run, made, video)
+    expected = (made / "p.parquet").read_bytes()
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    moved = shutil.move(made / run, tmp_path / "moved")
+    shutil.rmtree(made)
+    monkeypatch.chdir(elsewhere)
+    table(moved, tmp_path, video)
+    assert (tmp_path / "p.parquet").read_bytes() == expected
+
+
+def test_faces_are_found_with_the_run_s_own_settings(release, trained, tmp_path, monkeypatch):
+    """They are followed as in its dataset, unless the command line says otherwise."""
+    followed = []
+    real = clip_module.follow
+    monkeypatch.setattr(
+        clip_module, "follow", lambda *words: followed.append(words[2]) or real(*words)
+    )
+    video = release / "b" / "gaps.mp4"
+    rows = {}
+    for every in (1, 4):
+        landmarks = {"backend": "dlib", "every": every, "min_face_share": 0.05}
+        own, _ = table(save(tmp_path / str(every), landmarks=landmarks), tmp_path, video)
+        given, _ = table(trained, tmp_path, video, "--landmark-settings", json.dumps(landmarks))
+        assert own.equals(given)
+        rows[every] = own
+    assert followed == [1, 1, 4, 4]
+    assert not rows[1].equals(rows[4])
+    strict = save(tmp_path / "strict", landmarks={"backend": "dlib", "min_face_share": 1.0})
+    with pytest.raises(UserError, match=r"less than min_face_share 1\."):
+        table(strict, tmp_path, video)
+
+
+def test_a_run_of_crops_gets_dlib_and_a_note(release, trained, tmp_path, capsys):
+    video, note = release / "a" / "plain.mp4", "face crops that came with the release"
+    crops = save(tmp_path / "crops", landmarks=None)
+    rows, _ = table(crops, tmp_path, video)
+    printed = capsys.readouterr().out
+    assert note in printed and "--landmark-settings" in printed
+    given, _ = table(crops, tmp_path, video, "--landmark-settings", '{"backend": "dlib"}')
+    assert rows.equals(given)
+    table(trained, tmp_path, video)
+    assert note not in capsys.readouterr().out
 
 
 def test_the_print_out_has_the_top_classes_in_order(trained, release, tmp_path, capsys):
@@ -449,8 +496,8 @@ def test_missing_files_are_told_before_anything_is_read(trained, release, tmp_pa
 def test_overlay_and_strips_of_a_long_odd_video(trained, tmp_path):
     frames = [canvas(199, 233) if 10 <= n < 20 else scene(n, 199, 233) for n in range(30)]
     video = write_video(tmp_path / "odd.mp4", frames, NTSC)
-    words = ("--window", 0.42, "--overlay", tmp_path / "o", "--strip", tmp_path / "s")
-    rows, refused = table(trained, tmp_path, video, *words, "--landmarks", EVERY_FRAME)
+    words = ("--window", 0.42, "--out-overlays", tmp_path / "o", "--out-strips", tmp_path / "s")
+    rows, refused = table(trained, tmp_path, video, *words, "--landmark-settings", EVERY_FRAME)
     assert rows["window"].tolist() == [0, 2]
     assert refused["window"].tolist() == [1]
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == [

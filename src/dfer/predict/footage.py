@@ -1,8 +1,7 @@
-"""One's own footage: which clips are in the given files, when their frames show, which windows."""
+"""One's own footage: which clips the given files and folders are, and when their frames show."""
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +11,6 @@ import numpy as np
 from dfer.clips.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Media
 from dfer.clips.video import natural_key
 from dfer.errors import UserError
-from dfer.faces.track import Face
-
-INSTANT = 1e-6  # seconds that are no time: below any video's clock, above rounding
 
 
 @dataclass(frozen=True)
@@ -25,94 +21,28 @@ class Clip:
     media: Media
 
 
-@dataclass(frozen=True)
-class Footage:
-    """A clip whose face was followed.
-
-    Attributes:
-        faces: one a frame.
-        times: as `frame_times` gives them; None where the clip is a folder of images.
-        lost: frames that do not decode.
-    """
-
-    clip: Clip
-    faces: list[Face]
-    times: np.ndarray | None
-    lost: int
-
-
-@dataclass(frozen=True)
-class Window:
-    """A stretch of a clip that is classified as one.
-
-    Attributes:
-        number: 0, 1, … in the clip.
-        start, stop: its frames, start ≤ frame < stop.
-        start_s, end_s: when they show, in seconds from the clip's first frame; NaN where the clip
-            is a folder of images, which have no times.
-    """
-
-    number: int
-    start: int
-    stop: int
-    start_s: float
-    end_s: float
-
-    def text(self) -> str:
-        """When it is, for people."""
-        if math.isnan(self.start_s):
-            return f"{self.stop} images"
-        return f"{self.start_s:.2f} – {self.end_s:.2f} s"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of one window.
-
-    Attributes:
-        chosen: int64 (T,), the frames of the clip that the model saw.
-        probabilities: float64 (classes,).
-        maps: float32 (T, g, g), `dfer.analysis.relevance.relevance` for the top class; None if not asked for.
-    """
-
-    window: Window
-    chosen: np.ndarray
-    probabilities: np.ndarray
-    maps: np.ndarray | None
-
-    @property
-    def label(self) -> int:
-        """The top class."""
-        return int(self.probabilities.argmax())
-
-    def text(self, classes: Sequence[str], top: int) -> str:
-        """The `top` classes with their probabilities, the surest first."""
-        order = np.argsort(-self.probabilities, kind="stable")[:top]
-        return "   ".join(f"{classes[i]} {self.probabilities[i]:.2f}" for i in order)
-
-
 def find_clips(paths: Iterable[Path]) -> tuple[list[Clip], list[tuple[Path, str]]]:
     """The clips in the given files and folders.
 
     A file is a video, whatever its name. A folder that has videos, by their suffix, stands for
     them all, in natural order; one that has images and no videos is one clip. Folders in it are
-    not entered; hidden files are not seen.
+    not entered, and hidden files are ignored.
 
     Returns:
-        the clips, each once, and (path, reason) of what is left aside.
+        the clips, each once, and (path, reason) of what is not used.
 
     Raises:
         UserError: a path does not exist, or a folder has neither videos nor images.
     """
     clips: dict[Clip, None] = {}
-    aside = []
+    unused = []
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder.")
         if not path.is_dir():
             if path.suffix.lower() in IMAGE_SUFFIXES:
                 reason = "is one image. Put the images of a clip into a folder and name that."
-                aside.append((path, f"{path.name} {reason}"))
+                unused.append((path, f"{path.name} {reason}"))
             else:
                 clips[Clip(path, "video")] = None
             continue
@@ -138,10 +68,10 @@ def find_clips(paths: Iterable[Path]) -> tuple[list[Clip], list[tuple[Path, str]
             if file not in used
         )
         if others:
-            kind = "videos" if videos else "images"
-            counted = ", ".join(f"{count} × {what}" for what, count in sorted(others.items()))
-            aside.append((path, f"beside its {kind} it has what was not used: {counted}."))
-    return list(clips), aside
+            own = "videos" if videos else "images"
+            counted = ", ".join(f"{count} × {kind}" for kind, count in sorted(others.items()))
+            unused.append((path, f"beside its {own} it has what was not used: {counted}."))
+    return list(clips), unused
 
 
 def frame_times(video: Path, frames: int) -> np.ndarray:
@@ -177,34 +107,6 @@ def frame_times(video: Path, frames: int) -> np.ndarray:
     if len(starts) == frames and (np.diff(times) > 0).all():
         return times
     return np.linspace(0, times[-1], frames + 1)
-
-
-def cut_windows(times: np.ndarray, seconds: float, stride: float) -> list[Window]:
-    """Windows of `seconds`, one every `stride`; a clip that is no longer is one window.
-
-    What is left at the end and is too short for a window gets one that ends with the clip, so that
-    every frame is in a window and all windows are equally long. A frame belongs to the window in
-    which it begins to show. A window in which none does has the frame that is on show then.
-
-    Args:
-        times: as `frame_times` gives them.
-        seconds, stride: 0 < stride ≤ seconds.
-    """
-    length, frames = times[-1], len(times) - 1
-    count = max(0, int(np.floor((length - seconds) / stride + INSTANT))) + 1
-    begins = [number * stride for number in range(count)]
-
-    def frames_of(begin: float) -> tuple[int, int]:
-        start, stop = np.searchsorted(times[:-1], (begin - INSTANT, begin + seconds - INSTANT))
-        return min(start, stop - 1), stop
-
-    if frames_of(begins[-1])[1] < frames:
-        begins.append(length - seconds)
-    spans = [frames_of(begin) for begin in begins]
-    return [
-        Window(number, int(start), int(stop), float(times[start]), float(times[stop]))
-        for number, (start, stop) in enumerate(spans)
-    ]
 
 
 def _is(file: Path, suffixes: tuple[str, ...]) -> bool:

@@ -1,0 +1,104 @@
+"""What a trained run says of the windows of a clip."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dfer.analysis.relevance import relevance
+from dfer.clips.loader import EvaluationClips, evaluation_batches
+from dfer.clips.store import ClipStore, ShardWriter
+from dfer.models.checkpoint import TrainedRun
+from dfer.predict.face import Footage, cut_faces
+from dfer.predict.windows import Window
+from dfer.training import inference
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one window.
+
+    Attributes:
+        chosen: int64 (T,), the frames of the clip that the model saw.
+        probabilities: float64 (#class,).
+        maps: float32 (T, g, g), `relevance` for the top class; None if not asked for.
+    """
+
+    window: Window
+    chosen: np.ndarray
+    probabilities: np.ndarray
+    maps: np.ndarray | None
+
+    @property
+    def label(self) -> int:
+        """The top class."""
+        return int(self.probabilities.argmax())
+
+    def text(self, classes: Sequence[str], top: int) -> str:
+        """The `top` classes with their probabilities, the surest first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:top]
+        return "   ".join(f"{classes[i]} {self.probabilities[i]:.2f}" for i in order)
+
+
+@contextmanager
+def stored(
+    run: TrainedRun, footage: Footage, windows: Sequence[Window]
+) -> Iterator[EvaluationClips]:
+    """The faces of windows, as long as the `with` block lasts, as the run takes test clips.
+
+    They go through a clip store, so that the model sees them as `dfer.training.evaluate` would
+    show them. A window's number is its clip id.
+
+    Args:
+        windows: each with a face somewhere.
+
+    Raises:
+        ClipError: the clip cannot be read again.
+    """
+    count = run.settings.model.frames
+    with tempfile.TemporaryDirectory() as folder:
+        shard = Path(folder) / "faces.arrow"
+        with ShardWriter(shard) as writer:
+            for number, faces in cut_faces(footage, windows, count):
+                writer.add(str(number), faces)
+        yield EvaluationClips(
+            ClipStore([shard]),
+            [str(window.number) for window in windows],
+            [0] * len(windows),  # there are no labels
+            frames=count,
+            size=run.image_size,
+        )
+
+
+def classify(
+    run: TrainedRun, data: EvaluationClips, windows: Sequence[Window], *, maps: bool
+) -> list[Prediction]:
+    """Predict windows, one by one: none changes another's numbers.
+
+    Args:
+        run: its model on the device to use.
+        data: as `stored` gives them, of these windows.
+        maps: whether to make heat maps.
+    """
+    logits = inference.predict(run, data, batch=1, workers=0)
+    probabilities = logits.double().softmax(dim=1).numpy()
+    heat = heat_maps(run, data, probabilities.argmax(1)) if maps else [None] * len(windows)
+    count = run.settings.model.frames
+    return [
+        Prediction(window, window.chosen(count), row, map_)
+        for window, row, map_ in zip(windows, probabilities, heat, strict=True)
+    ]
+
+
+def heat_maps(run: TrainedRun, data: EvaluationClips, labels: np.ndarray) -> list[np.ndarray]:
+    """`relevance` of each clip of `data` for its label, float32 (T, g, g)."""
+    normalise = run.normalise
+    maps = []
+    for (frames, _), label in zip(evaluation_batches(data, 1, 0), labels, strict=True):
+        clips = normalise(frames)
+        maps.append(relevance(run.model, clips, torch.tensor([label]))[0].cpu().numpy())
+    return maps

@@ -1,0 +1,131 @@
+"""One clip from its file to predictions, pictures, rows of the tables, and lines to print."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dfer.clips.video import ClipError
+from dfer.faces.settings import LandmarkSettings
+from dfer.faces.track import Backend
+from dfer.models.checkpoint import TrainedRun
+from dfer.predict.classify import Prediction, classify, stored
+from dfer.predict.face import Footage, follow
+from dfer.predict.footage import Clip
+from dfer.predict.overlay import write_overlay
+from dfer.predict.strip import write_strip
+from dfer.predict.windows import Window
+
+TOP = 3  # classes in the print-out
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for of every clip.
+
+    Attributes:
+        seconds: length of a window.
+        stride: seconds between windows, at most `seconds`.
+        overlays: folder of the videos to write; None: none.
+        strips: folder of the pictures to write, one a window; None: none.
+    """
+
+    seconds: float
+    stride: float
+    overlays: Path | None = None
+    strips: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a clip.
+
+    Attributes:
+        rows, rejects: of the tables, see `dfer.predict.tables`.
+        lines: to print.
+    """
+
+    rows: list[tuple] = field(default_factory=list)
+    rejects: list[tuple] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+
+def predict_clip(
+    run: TrainedRun,
+    clip: Clip,
+    name: str,
+    backend: Backend,
+    landmarks: LandmarkSettings,
+    wanted: Wanted,
+) -> Outcome:
+    """Predict all windows of a clip that show a face; a clip that cannot be used is a reject.
+
+    Args:
+        run: its model on the device to use.
+        name: of the clip's pictures, without suffix.
+        backend: of `landmarks`.
+    """
+    try:
+        footage = follow(clip, backend, landmarks.every)
+        windows = footage.windows(wanted.seconds, wanted.stride)
+        shares = [footage.face_share(window) for window in windows]
+        reasons = [reason_against(share, landmarks.min_face_share) for share in shares]
+        usable = [window for window, reason in zip(windows, reasons, strict=True) if not reason]
+        predictions = predict_windows(run, footage, usable, name, wanted)
+    except ClipError as error:
+        reject = (str(clip.path), None, None, None, str(error))
+        return Outcome(rejects=[reject], lines=[f"not used: {error}"])
+    outcome = Outcome(lines=[described(footage)])
+    found = {prediction.window.number: prediction for prediction in predictions}
+    for window, share, reason in zip(windows, shares, reasons, strict=True):
+        place = (str(clip.path), window.number, window.start_s, window.end_s)
+        if reason:
+            outcome.rejects.append((*place, reason))
+            line = f"not used: {reason}"
+        else:
+            prediction = found[window.number]
+            label = run.classes[prediction.label]
+            outcome.rows.append((*place, label, share, *prediction.probabilities))
+            line = prediction.text(run.classes, TOP)
+        outcome.lines.append(f"  {window.text():>20}   {line}")
+    return outcome
+
+
+def predict_windows(
+    run: TrainedRun, footage: Footage, windows: Sequence[Window], name: str, wanted: Wanted
+) -> list[Prediction]:
+    """Classify windows, each with a face somewhere, and write the pictures that are wanted.
+
+    Raises:
+        ClipError: the clip cannot be read again.
+    """
+    predictions: list[Prediction] = []
+    if windows:
+        maps = wanted.overlays is not None or wanted.strips is not None
+        with stored(run, footage, windows) as data:
+            predictions = classify(run, data, windows, maps=maps)
+            for prediction in predictions if wanted.strips is not None else ():
+                number = prediction.window.number
+                faces = data.store.frames(str(number), range(data.frames))
+                path = wanted.strips / f"{name}-{number:03}.png"
+                write_strip(path, footage, prediction, faces, run.classes)
+    if wanted.overlays is not None:
+        write_overlay(wanted.overlays / f"{name}.mp4", footage, predictions, run.classes)
+    return predictions
+
+
+def reason_against(share: float, least: float) -> str:
+    """Why a window that shows a face in this share of its frames is not used; empty if it is."""
+    if share == 0:
+        return "no face found in any of its frames."
+    if share < least:
+        return f"a face in only {share:.1%} of its frames, less than min_face_share {least:g}."
+    return ""
+
+
+def described(footage: Footage) -> str:
+    """Length of a clip and in how many frames it shows a face, for the print-out."""
+    frames = len(footage.faces)
+    found = sum(face.found != "missing" for face in footage.faces)
+    length = f"{frames} images" if footage.times is None else f"{footage.times[-1]:.2f} s"
+    lost = f"; {footage.lost} more do not decode" if footage.lost else ""
+    return f"{length}, a face in {found} of {frames} frames{lost}"

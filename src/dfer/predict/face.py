@@ -1,0 +1,92 @@
+"""The face in a clip: followed from the first frame to the last, and cut out for the model."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dfer.clips.store import FACE_SIZE
+from dfer.clips.video import ClipError, Frames
+from dfer.faces.similarity import transforms, warp
+from dfer.faces.track import Backend, Face, track
+from dfer.predict.footage import Clip, frame_times
+from dfer.predict.windows import Window, cut_windows, whole
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A clip whose face was followed.
+
+    Attributes:
+        faces: one a frame.
+        times: as `frame_times` gives them; None where the clip is a folder of images.
+        lost: frames that do not decode.
+    """
+
+    clip: Clip
+    faces: list[Face]
+    times: np.ndarray | None
+    lost: int
+
+    def windows(self, seconds: float, stride: float) -> list[Window]:
+        """The windows, see `cut_windows`; a folder of images is one, whatever its length."""
+        if self.times is None:
+            return [whole(len(self.faces))]
+        return cut_windows(self.times, seconds, stride)
+
+    def face_share(self, window: Window) -> float:
+        """The share of a window's frames that show a face."""
+        faces = self.faces[window.start : window.stop]
+        return sum(face.found != "missing" for face in faces) / len(faces)
+
+
+def follow(clip: Clip, backend: Backend, every: int) -> Footage:
+    """Follow the face of a clip from its first frame to its last.
+
+    Args:
+        every: detect in every n-th frame, carry the box between.
+
+    Raises:
+        ClipError: the clip cannot be decoded, or has no face at all.
+    """
+    frames = Frames(clip.path, clip.media)
+    faces = track(frames, backend, every)
+    if all(face.found == "missing" for face in faces):
+        raise ClipError(f"no face found in any of the {len(faces)} frames.")
+    times = frame_times(clip.path, len(faces)) if clip.media == "video" else None
+    return Footage(clip, faces, times, frames.lost)
+
+
+def cut_faces(
+    footage: Footage, windows: Sequence[Window], count: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Read the clip again and cut out the aligned faces that the model sees.
+
+    A frame without a face is aligned by the nearest frame of its window that has one. No more is
+    kept than the faces of windows that are not complete yet.
+
+    Args:
+        windows: each with a face somewhere.
+        count: T.
+
+    Yields:
+        a window's number, and its faces, uint8 RGB (T, FACE_SIZE, FACE_SIZE, 3).
+
+    Raises:
+        ClipError: the clip has fewer frames than it had when its face was followed.
+    """
+    wanted: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
+    for window in windows:
+        points = [face.points for face in footage.faces[window.start : window.stop]]
+        matrices = transforms(points, FACE_SIZE)
+        for frame in window.chosen(count).tolist():
+            wanted[frame].append((window.number, matrices[frame - window.start]))
+    cut: dict[int, list[np.ndarray]] = defaultdict(list)
+    for number, frame in enumerate(Frames(footage.clip.path, footage.clip.media)):
+        for window, matrix in wanted.pop(number, ()):
+            cut[window].append(warp(frame, matrix, FACE_SIZE))
+            if len(cut[window]) == count:
+                yield window, np.stack(cut.pop(window))
+    if wanted:
+        raise ClipError(f"{footage.clip.path.name} has lost frames while it was read.")
