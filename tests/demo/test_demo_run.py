@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from checkout import Checkout
 
+pytestmark = pytest.mark.slow
+
 TARGET = ("results/table1.tex", "--configfile", "config/test.yaml", "--cores", "2")
 
 
@@ -56,9 +58,9 @@ RENDER = {"render", "render_stills", "labels"}
         "demo.renderer": RENDER,
         "demo.scene": RENDER,
         "demo.shading": RENDER,
-        "models.small_backbone": {"pretrain"},
-        "pretrain": {"pretrain"},
-        "render": RENDER,
+        "demo.small_backbone": {"pretrain"},
+        "demo.pretrain": {"pretrain"},
+        "demo.render": RENDER,
     }.items(),
 )
 def test_an_edit_of_the_demo_reruns_what_it_makes(tree, module, expected):

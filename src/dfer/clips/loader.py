@@ -7,7 +7,6 @@ interrupted change nothing.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -118,11 +117,6 @@ def _loader(data: Dataset, workers: int, **options) -> DataLoader:
         pin_memory=torch.cuda.is_available(),
         **options,
     )
-
-
-def open_store(folder: Path | str) -> ClipStore:
-    """The clip store of a dataset: all its shards."""
-    return ClipStore(sorted(Path(folder).glob("*.arrow")))
 
 
 def _words(clip: str) -> list[int]:

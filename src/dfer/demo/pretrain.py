@@ -22,7 +22,8 @@ from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, open_store, train_batches
+from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, train_batches
+from dfer.clips.store import ClipStore
 from dfer.demo.small_backbone import new_backbone
 from dfer.errors import stage
 from dfer.files import atomic, read_parquet
@@ -116,7 +117,7 @@ def main(args: argparse.Namespace) -> None:
     pixels = pixel_statistics(BackboneSettings(args.architecture, None))
     normalise = normaliser(pixels, device)
 
-    splits, store = read_parquet(args.splits), open_store(args.store)
+    splits, store = read_parquet(args.splits), ClipStore(args.store)
     index = splits.label.map({label: number for number, label in enumerate(classes)})
     is_train, is_test = splits.split == "train", splits.split == "test"
     size = clip.visual.image_size[0]
