@@ -49,6 +49,16 @@ def frame(request, flops):
     return numbers(request.param, CELLS, summary(), flops, DATASETS, RUNS)
 
 
+def test_a_variant_that_no_paper_prints_has_a_row_of_its_own():
+    line = reported.Cell(5, 9, "Ours, joint", "joint", *[""] * 7)
+    runs = {name: {**RUNS[name], "joint": "interfit.2"} for name in DATASETS}
+    rows = numbers(5, [*CELLS, line], summary(), None, DATASETS, runs)
+    own = rows[rows.row == 9]
+    assert set(own.source) == {"measured"} and set(own.method) == {"Ours, joint"}
+    assert len(rows[rows.source == "reported"]) == (REPORTED.table == 5).sum()
+    assert "Ours, joint" in to_latex(rows) and "Ours, joint" in to_markdown(rows)
+
+
 def test_every_printed_number_stands_as_printed(frame):
     table = frame.table.iloc[0]
     expected = REPORTED[REPORTED.table == table]

@@ -85,7 +85,7 @@ def numbers(
         raise UserError(f"Table {table}: config/reported.csv has no such table")
     prints_flops = any(cell.metric == "FLOPs" for cell in printed)
     measured = summary.set_index(["dataset", "run", "metric"])
-    rows = [_reported(cell) for cell in printed]
+    rows = [_reported(cell) for cell in printed if cell.value]
     for line in _our_lines(printed, tuned):
         if prints_flops and line.variant not in tuned:
             rows.append(_line(line) | _computed(flops, line))
