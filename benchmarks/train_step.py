@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from dfer.models.attention import CrossAttention, SelfAttention
 from dfer.models.backbone import vision_config
+from dfer.models.flops import count
 from dfer.models.interfit import InterFIT
 from dfer.models.mlp import QuickGELU
 from dfer.models.recogniser import Recogniser
 from dfer.settings import BackboneSettings, RunSettings
-from dfer.tables.flops import count
 
 CLASSES = 7
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -107,7 +107,7 @@ def main(args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = DTYPES[args.precision]
-    clip = BackboneSettings(model=args.model, weights=None)
+    backbone = BackboneSettings(model=args.model, weights=None)
     settings = RunSettings.from_dict({"model": args.settings}).model
     vision = vision_config(args.model)
     ours = Recogniser(settings, vision, torch.randn(CLASSES, vision.embed_dim)).to(device)
@@ -128,7 +128,7 @@ def main(args: argparse.Namespace) -> None:
             if round_:
                 seconds[name].append(taken)
     rate = {name: args.batch / statistics.median(times) for name, times in seconds.items()}
-    flop = 3 * 2 * count(settings, clip, CLASSES).macs_true  # backward costs twice forward
+    flop = 3 * 2 * count(settings, backbone, CLASSES).macs_true  # backward costs twice forward
     peak = matmul_peak(dtype, device)
     result = {
         "model": args.model,

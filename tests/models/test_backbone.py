@@ -42,13 +42,13 @@ def configure(folder, name, config, **vision):
     return str(path)
 
 
-def openai_archive(clip, path):
+def openai_archive(backbone, path):
     """Save as OpenAI does: TorchScript, products in float16, three sizes among the tensors."""
-    convert_weights_to_fp16(clip)
-    state = clip.state_dict()
-    state["input_resolution"] = torch.tensor(clip.visual.image_size[0])
-    state["context_length"] = torch.tensor(clip.context_length)
-    state["vocab_size"] = torch.tensor(clip.vocab_size)
+    convert_weights_to_fp16(backbone)
+    state = backbone.state_dict()
+    state["input_resolution"] = torch.tensor(backbone.visual.image_size[0])
+    state["context_length"] = torch.tensor(backbone.context_length)
+    state["vocab_size"] = torch.tensor(backbone.vocab_size)
     root = nn.Identity()
     for name, value in state.items():
         *parents, leaf = name.split(".")
@@ -69,32 +69,32 @@ def released(path):
         return load_openai_model(path, "fp32", "cpu")
 
 
-def tower_of(model, clip):
+def tower_of(model, backbone):
     tower = ImageTower(vision_config(model))
-    tower.load_state_dict(clip.visual.state_dict())
+    tower.load_state_dict(backbone.visual.state_dict())
     return tower.eval()
 
 
-def assert_same_features(tower, clip, atol=1e-5):
+def assert_same_features(tower, backbone, atol=1e-5):
     """Ours of a (2, 3) batch of frames against open_clip's, image by image."""
     size = tower.config.image_size
     clips = torch.randn(2, 3, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        expected = clip.encode_image(clips.flatten(0, 1)).unflatten(0, (2, 3))
+        expected = backbone.encode_image(clips.flatten(0, 1)).unflatten(0, (2, 3))
         torch.testing.assert_close(tower(clips), expected, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("model", ["ViT-B-32-quickgelu", "ViT-B-32"])
 def test_features_of_vit_b_32_are_those_of_open_clip(model):
     torch.manual_seed(0)
-    clip = load_backbone(model, None)
-    assert_same_features(tower_of(model, clip), clip)
+    backbone = load_backbone(model, None)
+    assert_same_features(tower_of(model, backbone), backbone)
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".trainer.pt"])
 def test_open_clip_checkpoints_load(suffix, tmp_path):
     saved = new_backbone(TINY, seed=3)
-    path = tmp_path / f"clip{suffix}"
+    path = tmp_path / f"backbone{suffix}"
     if suffix == ".pt":
         torch.save(saved.state_dict(), path)
     elif suffix == ".safetensors":
@@ -102,17 +102,17 @@ def test_open_clip_checkpoints_load(suffix, tmp_path):
     else:  # of open_clip's trainer under DistributedDataParallel
         state = {f"module.{name}": value for name, value in saved.state_dict().items()}
         torch.save({"epoch": 3, "state_dict": state}, path)
-    clip = load_backbone(TINY, str(path))
-    assert not clip.training
-    assert_same_features(tower_of(TINY, clip), saved)
+    backbone = load_backbone(TINY, str(path))
+    assert not backbone.training
+    assert_same_features(tower_of(TINY, backbone), saved)
 
 
 def test_openai_archive_loads_in_float32(openai_like, tmp_path):
     torch.manual_seed(1)
     path = openai_archive(load_backbone(openai_like, None), tmp_path / "ViT.pt")
-    clip = load_backbone(openai_like, path)
-    assert {p.dtype for p in clip.parameters()} == {torch.float32}
-    assert_same_features(tower_of(openai_like, clip), released(path))
+    backbone = load_backbone(openai_like, path)
+    assert {p.dtype for p in backbone.parameters()} == {torch.float32}
+    assert_same_features(tower_of(openai_like, backbone), released(path))
 
 
 @pytest.mark.slow
@@ -129,11 +129,11 @@ def test_openai_archive_of_vit_b_32(tmp_path):
 def test_state_dict_of_openai_s_own_package_counts_as_openai_s(openai_like, tmp_path):
     state = load_backbone(openai_like, None).state_dict()
     state |= {name: torch.tensor(1) for name in ("input_resolution", "context_length")}
-    torch.save(state | {"vocab_size": torch.tensor(1)}, tmp_path / "clip.pt")
-    load_backbone(openai_like, str(tmp_path / "clip.pt"))
+    torch.save(state | {"vocab_size": torch.tensor(1)}, tmp_path / "backbone.pt")
+    load_backbone(openai_like, str(tmp_path / "backbone.pt"))
     plain = configure(tmp_path, "plain.json", OPENAI_LIKE | {"quick_gelu": False})
     with pytest.raises(UserError, match=r'trained with QuickGELU.*Write "quick_gelu": true in'):
-        load_backbone(plain, str(tmp_path / "clip.pt"))
+        load_backbone(plain, str(tmp_path / "backbone.pt"))
 
 
 def test_openai_s_tag_needs_quickgelu_and_others_must_not_have_it():
@@ -189,10 +189,10 @@ def test_activation_on_the_card_beside_released_weights_is_heeded(openai_like, t
     ],
 )
 def test_other_architectures_are_refused_by_name(change, message, openai_like, tmp_path):
-    torch.save(load_backbone(openai_like, None).state_dict(), tmp_path / "clip.pt")
+    torch.save(load_backbone(openai_like, None).state_dict(), tmp_path / "backbone.pt")
     other = configure(tmp_path, "other.json", OPENAI_LIKE, **change)
     with pytest.raises(UserError, match=message):
-        load_backbone(other, str(tmp_path / "clip.pt"))
+        load_backbone(other, str(tmp_path / "backbone.pt"))
 
 
 def test_refusal_names_open_clip_s_models_that_fit(tmp_path):
@@ -245,9 +245,9 @@ class Trap:
 
 
 def test_no_pickle_of_a_checkpoint_is_executed(tmp_path):
-    torch.save({"state_dict": Trap(tmp_path / "sprung")}, tmp_path / "clip.pt")
+    torch.save({"state_dict": Trap(tmp_path / "sprung")}, tmp_path / "backbone.pt")
     with pytest.raises(UserError, match="not a readable checkpoint"):
-        load_backbone(TINY, str(tmp_path / "clip.pt"))
+        load_backbone(TINY, str(tmp_path / "backbone.pt"))
     assert not (tmp_path / "sprung").exists()
 
 

@@ -57,10 +57,10 @@ def test_a_moved_run_needs_no_other_file(tmp_path, monkeypatch):
     made.mkdir()
     monkeypatch.chdir(made)
     shutil.copy(TINY, "tiny.json")
-    save_file(new_backbone("tiny.json", seed=0).state_dict(), "clip.safetensors")
+    save_file(new_backbone("tiny.json", seed=0).state_dict(), "backbone.safetensors")
     card = {"preprocess_cfg": {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}}
     (made / "open_clip_config.json").write_text(json.dumps(card))
-    pixels = pixel_statistics(BackboneSettings("tiny.json", "clip.safetensors"))
+    pixels = pixel_statistics(BackboneSettings("tiny.json", "backbone.safetensors"))
     run = small_run(architecture="tiny.json", pixels=pixels)
     frames = torch.full((8, 3, 32, 32), 100, dtype=torch.uint8)
     with torch.inference_mode():

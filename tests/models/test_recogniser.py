@@ -89,13 +89,13 @@ def test_logits_are_cosines_over_the_temperature():
 
 
 def test_baseline_is_clip_s_own_zero_shot_rule_on_the_mean_feature(tmp_path):
-    clip = new_backbone(TINY, seed=0)
-    torch.save(clip.state_dict(), tmp_path / "clip.pt")
-    settings = BackboneSettings(TINY, str(tmp_path / "clip.pt"))
+    backbone = new_backbone(TINY, seed=0)
+    torch.save(backbone.state_dict(), tmp_path / "backbone.pt")
+    settings = BackboneSettings(TINY, str(tmp_path / "backbone.pt"))
     text = text_features(settings, ["happiness", "sadness", "fear"])
     model = build(ModelSettings(**VARIANTS["baseline"]), settings, text)
     with torch.inference_mode():
-        image = clip.encode_image(clips().flatten(0, 1)).unflatten(0, (2, 8)).mean(1)
+        image = backbone.encode_image(clips().flatten(0, 1)).unflatten(0, (2, 8)).mean(1)
         expected = 100 * F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T
         torch.testing.assert_close(model(clips()), expected, rtol=0, atol=1e-4)
 

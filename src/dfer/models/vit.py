@@ -125,7 +125,7 @@ class ImageTower(nn.Module):
         size = self.config.image_size
         if clips.shape[2:] != (3, size, size):
             raise UserError(
-                f"clips of shape {tuple(clips.shape)}: this CLIP takes (B, T, 3, {size}, {size}). "
+                f"clips of shape {tuple(clips.shape)}: this model takes (B, T, 3, {size}, {size}). "
                 f"Set the frame size of the loader to {size}."
             )
         frames = clips.shape[1]
