@@ -32,9 +32,9 @@ def all_batches(data, workers, first=0, last=2):
     return [(f.clone(), y.clone()) for f, y in train_batches(data, batches, workers)]
 
 
-def assert_same(some, others):
-    assert len(some) == len(others)
-    for (frames, labels), (other_frames, other_labels) in zip(some, others, strict=True):
+def assert_same(ours, others):
+    assert len(ours) == len(others)
+    for (frames, labels), (other_frames, other_labels) in zip(ours, others, strict=True):
         assert torch.equal(frames, other_frames)
         assert torch.equal(labels, other_labels)
 
@@ -65,10 +65,10 @@ def test_all_frames_of_a_clip_are_augmented_alike():
     still = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 48, 48), np.uint8))
     clip = still.expand(8, -1, -1, -1)
     augment = Augment(AugmentSettings(), 32)
-    seen = augment(clip, seed=5)
-    assert seen.shape == (8, 3, 32, 32) and seen.dtype == torch.uint8
-    assert (seen == seen[:1]).all()
-    assert not torch.equal(seen, augment(clip, seed=6))
+    augmented = augment(clip, seed=5)
+    assert augmented.shape == (8, 3, 32, 32) and augmented.dtype == torch.uint8
+    assert (augmented == augmented[:1]).all()
+    assert not torch.equal(augmented, augment(clip, seed=6))
 
 
 def test_augmentation_leaves_torchs_generator_alone():

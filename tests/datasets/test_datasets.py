@@ -112,8 +112,8 @@ def test_dfew_prefers_all_frames_to_sixteen(small_dfew):
     # An archive that was unpacked into a folder of its own name.
     fill(root / "Clip/clip_224x224/clip_224x224", clips_of(lists)[1:], ["1.jpg"], image)
     release = dfew.read(root, "crops")
-    where = "Clip/clip_224x224/clip_224x224"
-    assert paths_of(release) == {c: f"{where}/{c}" for c in clips_of(lists)}
+    folder = "Clip/clip_224x224/clip_224x224"
+    assert paths_of(release) == {c: f"{folder}/{c}" for c in clips_of(lists)}
     assert release.missing == clips_of(lists)[:1]
     assert release.notes == []
 

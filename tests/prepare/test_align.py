@@ -124,8 +124,8 @@ def done(release, tmp_path_factory) -> Path:
 def test_landmarks_have_one_row_a_frame_and_say_how_they_were_found(done):
     assert pq.read_schema(done / "landmarks.parquet").equals(LANDMARKS_SCHEMA)
     table = pd.read_parquet(done / "landmarks.parquet")
-    how = table.groupby("clip")["found"].agg(lambda found: "".join(text[0] for text in found))
-    assert how.to_dict() == {
+    found = table.groupby("clip")["found"].agg(lambda words: "".join(word[0] for word in words))
+    assert found.to_dict() == {
         "gaps": "mmdcccmmmd",
         "good": "dcccdcccdccc",
         "images": "dcccdcccdcc",
