@@ -1,6 +1,6 @@
 """Blanks, apostrophes, brackets and letters beyond ASCII, wherever a user may put a name.
 
-Braces, too, but in a root, where Snakemake takes them for wildcards (test_configuration.py).
+Braces, too, but in paths, where Snakemake takes them for wildcards.
 """
 
 import json
@@ -10,7 +10,7 @@ import pytest
 import yaml
 from checkout import CLASSES, CONFIG, Checkout, make_release
 
-CHECKOUT = "it's [a] dëmo {x} $HOME"
+CHECKOUT = "it's [a] dëmo $HOME"
 ROOT = "données d'été [1]/re lease"
 LABELS = {
     "happy": "l'été «heureux»",
@@ -55,3 +55,11 @@ def test_the_spine_runs_from_videos_to_a_table(tmp_path):
     rows.loc[0, "label"] = LABELS["sad"]
     rows.to_csv(table, index=False)
     assert any(job.startswith("manifest") for job in tree.jobs("results/table1.tex"))
+
+
+def test_braces_in_the_path_of_a_clone_are_refused(tmp_path):
+    folder = tmp_path / "a {clone}"
+    folder.mkdir()
+    done = Checkout(folder).snakemake("-n", check=False)
+    assert "a {clone}: Snakemake takes braces in a path for wildcards" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -19,9 +19,11 @@ gc.set_threshold(100_000, 50, 50)
 CHECKOUT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 if not (CHECKOUT / "src/dfer").is_dir():
     sys.exit(
-        f"error: {CHECKOUT} has no src/dfer, whose modules the rules run. Clone the repository, and "
-        "name workflow/Snakefile of the clone."
+        f"error: {CHECKOUT} has no src/dfer, whose modules the rules run. Clone the repository, "
+        "and name workflow/Snakefile of the clone."
     )
+if set("{}") & set(str(CHECKOUT)):
+    sys.exit(f"error: {CHECKOUT}: Snakemake takes braces in a path for wildcards. Move the clone.")
 
 # Jobs call `python -m dfer.<stage>`: let that be the Python that runs Snakemake, and this checkout.
 SOURCE = str(CHECKOUT / "src")

@@ -139,7 +139,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     """The command line of every figure; each adds what it reads."""
     top = argparse.ArgumentParser(description=description)
     add = top.add_argument
-    add("--title", required=True, help="title of the dataset")
+    add("--title", required=True, help="title to show (of the dataset)")
     add("--synthetic", action="store_true", help="the dataset is synthetic")
     add("--classes", required=True, help="JSON: label → class word, in class order")
     add("--variants", required=True, help="JSON: name in the figure → run key")

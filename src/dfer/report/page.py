@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument("source", type=Path, nargs="?", help=".md or .parquet")
     source.add_argument("--variant-settings", help="JSON: variant → settings of a run")
     source.add_argument("--records", type=Path, nargs="+", help="run.json of runs")
-    top.add_argument("--title", required=True, help="title of the page")
+    top.add_argument("--title", required=True, help="title to show (of the page)")
     top.add_argument("--out", type=Path, required=True, help="output (the page)")
     return top
 

@@ -177,7 +177,7 @@ def parser() -> argparse.ArgumentParser:
     add = top.add_argument
     add("--storage", required=True, help="the study as a journal file (dfer.tuning.best)")
     add("--figure", required=True, choices=sorted(FIGURES), help="name of the figure")
-    add("--title", required=True, help="title of dataset and study; synthetic data say so")
+    add("--title", required=True, help="title to show (of dataset and study)")
     add("--out-stem", type=Path, required=True, help="output (path without .pdf, .svg, .png)")
     return top
 
