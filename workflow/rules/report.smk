@@ -158,7 +158,7 @@ rule environment_page:
 
 
 rule archive:
-    """What the tables are made of, to keep or to publish; dfer.report.archive says how to use it."""
+    """What the tables are made of, to keep or to publish; see dfer.report.archive."""
     input:
         archived,
     output:

@@ -110,7 +110,7 @@ rule table:
 
 
 rule proof:
-    """A picture of a table as LaTeX sets it; needs pdflatex and pdftoppm, which no other rule does."""
+    """A picture of a table as LaTeX sets it; only this needs pdflatex and pdftoppm."""
     input:
         "results/table{table}.tex",
     output:
