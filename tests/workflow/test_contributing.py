@@ -173,7 +173,7 @@ def test_a_layout_is_read_by_its_name(tmp_path):
     tree.configure(CONFIG | {"datasets": {"mine": CONFIG["datasets"]["mine"] | changes}})
     tree.snakemake("results/mine/manifest.parquet")
     manifest = pd.read_parquet(tmp_path / "results/mine/manifest.parquet")
-    assert sorted(manifest.clip) == names
+    assert sorted(manifest["clip"]) == names
     assert set(manifest.label) == {"angry", "happy"} and manifest.subject.nunique() == 10
 
     target = "results/mine/manifest.parquet"
