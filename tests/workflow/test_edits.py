@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 
 import pandas as pd
 import pytest
@@ -94,6 +95,7 @@ DIRECT = {
     "dfer.models.biehpro": BIEHPRO,
     "dfer.models.checkpoint": TRAINING,
     "dfer.models.backbone": CLIP,
+    "dfer.models.flops": {"flops"},
     "dfer.models.interfit": INTERFIT,
     "dfer.models.mlp": CLIP,
     "dfer.models.msta": INTERFIT,
@@ -113,6 +115,12 @@ DIRECT = {
     "dfer.tables.summary": {"summary"},
     "dfer.tables.paired": {"summary"},
     "dfer.tables.flops": {"flops"},
+    "dfer.tables.captions": {"table"},
+    "dfer.tables.latex": {"table"},
+    "dfer.tables.layout": {"table"},
+    "dfer.tables.markdown": {"table"},
+    "dfer.tables.numbers": {"table"},
+    "dfer.tables.reported": {"table", "flops"},
     "dfer.tables.table": {"table"},
     "dfer.analysis.features": runs("features"),
     "dfer.analysis.tsne": runs("tsne"),
@@ -123,10 +131,11 @@ DIRECT = {
     "dfer.figures.confusion": {"confusion_matrices"},
     "dfer.figures.figure5": {"figure5"},
     "dfer.figures.figure4": {"figure4"},
+    "dfer.figures.heat": {"figure4"},
     "dfer.figures.learning": {"learning_curves"},
     "dfer.figures.recall": {"recall"},
     "dfer.figures.figure2": {"figure2"},
-    "dfer.figures.style": FIGURES,
+    "dfer.figures.style": FIGURES | {"tuning_figure"},
     "dfer.report.page": PAGES,
     "dfer.report.archive": {"archive"},
     # tuning
@@ -139,9 +148,10 @@ DIRECT = {
     # what a run's identity is made of
     "dfer.settings": {*CLIP, "suggest", "best"},
     "dfer.provenance": {*TRAIN, "trial"},
-    # how jobs are started and told of, which no result depends on
-    "dfer.dag.gpu": set(),
+    # how jobs are planned, started and told of, which no result depends on
     "dfer.dag.configuration": set(),
+    "dfer.dag.experiment": set(),
+    "dfer.dag.gpu": set(),
     "dfer.why": set(),
     # of other datasets than this tree's (below)
     "dfer.datasets.dfew": set(),
@@ -149,18 +159,20 @@ DIRECT = {
     "dfer.datasets.mafw": set(),
     "dfer.faces.face_alignment_68": set(),
     "dfer.faces.face_alignment_settings": set(),
-    # of the demo (test_demo_run.py)
-    "dfer.demo.small_backbone": set(),
-    "dfer.demo.pretrain": set(),
-    "dfer.demo.render": set(),
     # of no target of these: proofs, which need LaTeX, and predictions of one's own videos
     "dfer.tables.proof": set(),
-    "dfer.predict": set(),
+    "dfer.predict.__main__": set(),
+    "dfer.predict.classify": set(),
+    "dfer.predict.clip": set(),
+    "dfer.predict.face": set(),
     "dfer.predict.footage": set(),
     "dfer.predict.overlay": set(),
     "dfer.predict.pictures": set(),
     "dfer.predict.strip": set(),
+    "dfer.predict.tables": set(),
+    "dfer.predict.windows": set(),
 }
+DIRECT["dfer.errors"] = {job for jobs in DIRECT.values() for job in jobs}
 DIRECT["dfer.files"] = {job for jobs in DIRECT.values() for job in jobs}
 
 AFTER = {
@@ -254,14 +266,23 @@ def edited(text):
     return text + "\nEDITED = True\n"
 
 
-@pytest.mark.parametrize("module", DIRECT)
-def test_a_module_reruns_exactly_what_depends_on_it(tree, edit, module):
-    edit(f"src/{module.replace('.', '/')}.py", edited)
+ALIKE = defaultdict(list)  # modules of which the same jobs depend: one dry run tells of all
+for module, jobs in DIRECT.items():
+    ALIKE[frozenset(jobs)].append(module)
+
+
+@pytest.mark.parametrize("direct", ALIKE, ids=lambda direct: ALIKE[direct][0])
+def test_modules_rerun_exactly_what_depends_on_them(tree, edit, direct):
+    """Those that are alike are edited together, and each must be named as a reason."""
+    for module in ALIKE[direct]:
+        edit(f"src/{module.replace('.', '/')}.py", edited)
     jobs = tree.jobs(*EVERYTHING)
-    assert names(jobs) == closure(DIRECT[module])
-    for job, reason in jobs.items():
-        if names([job]) & DIRECT[module] and "Params have changed" in reason:
-            assert f"now: '{module}@" in reason
+    assert names(jobs) == closure(direct)
+    reasons = {job: why for job, why in jobs.items() if "Params have changed" in why}
+    assert bool(reasons) == bool(direct)
+    for job, why in reasons.items():
+        assert names([job]) <= direct
+        assert set(re.findall(r"'(dfer[\w.]*)@", why)) == set(ALIKE[direct])
 
 
 @pytest.mark.parametrize(
@@ -274,7 +295,7 @@ def test_a_module_reruns_exactly_what_depends_on_it(tree, edit, module):
     ],
     ids=["comment", "docstring", "format", "touch"],
 )
-@pytest.mark.parametrize("module", ["models/msta", "train", "tables", "clips/store"])
+@pytest.mark.parametrize("module", ["models/msta", "training/train", "tables/table", "clips/store"])
 def test_no_change_of_meaning_reruns_nothing(tree, edit, module, function):
     edit(f"src/dfer/{module}.py", function)
     assert tree.jobs(*TABLES) == {}
@@ -283,7 +304,6 @@ def test_no_change_of_meaning_reruns_nothing(tree, edit, module, function):
 def test_other_versions_of_packages_rerun_nothing(tree, edit):
     """A documented choice: each run records its versions, and redoing is the user's decision."""
     edit("environment.yml", lambda text: text.replace("torch==", "torch==1"))
-    edit("pyproject.toml", lambda text: text.replace("torch==", "torch==1"))
     assert tree.jobs(*TABLES) == {}
 
 
@@ -462,8 +482,10 @@ def several(tmp_path_factory, weights):
     {
         "datasets.table": {"manifest mine", "manifest neural"},
         "datasets.ferv39k": {"manifest crops"},
+        "datasets.lists": {"manifest crops"},
         "faces.dlib_68": {"align mine 0"},
         "faces.face_alignment_68": {"align neural 0"},
+        "faces.face_alignment_settings": {"align neural 0"},
         "faces.similarity": {"extract mine 0"},
         "prepare.extract": {"extract mine 0", "extract crops 0"},
     }.items(),
