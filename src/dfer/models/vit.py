@@ -76,7 +76,7 @@ class ImageTower(nn.Module):
     """Frames → features Z in the space shared with text.
 
     With `gradient_checkpointing` each layer is computed again in the backward pass: a tenth of the
-    activation memory for a fifth more time, with the same numbers.
+    activation memory for up to a third more time, with the same numbers.
     """
 
     def __init__(self, config: VisionConfig):
