@@ -107,6 +107,7 @@ def test_rules_quote_by_q_alone():
         assert not re.findall(r"\{(?:input|output|log)[\w.]*\}", text), rules.name
 
 
+@pytest.mark.slow
 def test_snakemakes_lint_has_one_objection_alone():
     """It wants functions in other files than rules; here a rule is read with one file open."""
     command = [sys.executable, "-m", "snakemake", "--lint"]

@@ -81,6 +81,7 @@ def test_the_static_closure_covers_what_is_really_imported():
     """Import each stage in a process of its own: every module of ours that is loaded is stamped."""
     program = """
 import importlib, os, sys
+import matplotlib.pyplot, open_clip, optuna, pandas, sklearn.manifold, torch  # once for all
 for stage in sys.argv[1:]:
     if (child := os.fork()) == 0:
         importlib.import_module(stage)

@@ -257,6 +257,7 @@ def test_larger_and_uneven_crops_are_notes(copy):
     assert any("not quite square" in f.finding for f in findings)
 
 
+@pytest.mark.slow
 def test_missing_empty_damaged_and_short_clips(copy):
     root, lists, facts = copy
     gone, empty, broken, torn, short, *_ = clips_of(lists)
@@ -326,6 +327,7 @@ def videos(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_videos(videos, tmp_path):
     """All decoded: the frames of the store are known, not estimated; workers change nothing."""
     out = tmp_path / "out/check_data.md"
@@ -361,6 +363,7 @@ def test_looks_keep_the_order_of_the_clips(videos):
     assert all(look.sizes == ((64, 48),) for look in looks)
 
 
+@pytest.mark.slow
 def test_exit_status(videos, tmp_path):
     """0 with findings, 1 with --strict or when nothing can run on the copy."""
     (videos / "5.mp4").unlink()

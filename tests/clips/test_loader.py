@@ -1,6 +1,7 @@
 """Batches of clips: randomness by address, the same for all frames of a clip."""
 
 import numpy as np
+import pytest
 import torch
 
 from dfer.clips.augment import Augment
@@ -39,6 +40,7 @@ def assert_same(ours, others):
         assert torch.equal(labels, other_labels)
 
 
+@pytest.mark.slow
 def test_workers_and_interruption_change_nothing(tiny_store):
     data = train_clips(tiny_store)
     alone = all_batches(data, workers=0)

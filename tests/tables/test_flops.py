@@ -23,6 +23,7 @@ FIGURES = {  # the paper's convention (G), true (G), parameters (M)
 }
 
 
+@pytest.mark.slow
 def test_the_table_has_the_figures_to_the_last_digit(tmp_path, capsys):
     words = ["--reported", str(REPORTED), "--out", str(tmp_path / "flops.parquet")]
     words += ["--out-text", str(tmp_path / "flops.txt")]

@@ -89,6 +89,7 @@ def other(table, hits):
     return table.assign(run="base.0", prediction=prediction)
 
 
+@pytest.mark.slow
 def test_a_difference_is_that_of_the_means_and_its_p_value_that_of_all_sign_flips():
     """Against every one of the 2^n exchanges of two runs' outcomes, counted one by one."""
     first = [("a", 1), ("a", 1), ("b", 1), ("b", 0), ("b", 1)]

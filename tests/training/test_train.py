@@ -96,6 +96,7 @@ def test_only_matrices_decay_and_only_new_modules_are_scaled():
             assert group["lr_factor"] == (1.0 if is_of_clip else 10.0)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_and_it_learns(folder):
     run = settings(epochs=8)
     first = train(folder, "a", run)
@@ -131,6 +132,7 @@ def test_interrupted_training_ends_with_the_same_bytes(folder, monkeypatch, rule
     assert contents(train(folder, "cut", run)) == whole
 
 
+@pytest.mark.slow
 def test_a_slow_disk_costs_a_tenth_and_what_it_missed_is_trained_again(folder, monkeypatch):
     """The clock is ours: an epoch takes 12 s on it, saving a state 25 s."""
     run, clock, saved = settings(epochs=30), [0.0], []
@@ -158,6 +160,7 @@ def test_a_slow_disk_costs_a_tenth_and_what_it_missed_is_trained_again(folder, m
     assert contents(train(folder, "cut", run)) == whole
 
 
+@pytest.mark.slow
 def test_a_state_of_other_settings_or_a_damaged_one_is_refused(folder, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(stage, "save_run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -285,6 +288,7 @@ def test_exploding_loss_stops_with_one_message(folder):
         train(folder, "run", settings(lr=1e18, min_lr=0.0))
 
 
+@pytest.mark.slow
 def test_by_hand_on_the_command_line_prints_progress(folder):
     words = [str(word) for word in arguments(folder, "run", settings(epochs=2))]
     done = subprocess.run(

@@ -137,6 +137,7 @@ def contents(out):
     }
 
 
+@pytest.mark.slow
 def test_the_order_of_a_round_and_kills_change_nothing(folder, monkeypatch):
     study = make_study()
     first = run_study(folder, study, "first")
@@ -327,6 +328,7 @@ def finished(number, score, macs, lr=1e-3):
     return Trial(number, parameters, "COMPLETE", [score, macs], [score], {}, "")
 
 
+@pytest.mark.slow
 def test_two_objectives_give_a_front(folder):
     study = make_study(objectives=("uar", "macs"), pruner={"name": "NopPruner"})
     trials = [
@@ -399,6 +401,7 @@ def test_the_first_trial_is_the_variant_as_it_stands(folder):
     assert "variant_as_it_stands" not in yaml.safe_load((out / "best.yaml").read_text())
 
 
+@pytest.mark.slow
 def test_the_best_is_never_worse_than_the_variant_as_it_stands(folder):
     space = SPACE | {"train.lr": SPACE["train.lr"] | {"low": 1e-5}}
     study = make_study(space=space)
@@ -460,6 +463,7 @@ def test_the_storage_opens_in_optuna(journal):
     assert not list(journal[0].parent.glob(".*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", ["history", "importances", "slices", "parallel", "curves"])
 def test_equal_studies_give_equal_figures(journal, figure):
     made = []

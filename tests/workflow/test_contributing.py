@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 import yaml
-from checkout import CONFIG, ROOT, Checkout, make_release, ran
+from checkout import CONFIG, ROOT, Checkout, ran
 
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FENCED = re.compile(r"(?:^`([\w./-]+)`:\n\n)?^```(\w*)\n(.*?)^```$", re.M | re.S)
@@ -82,15 +82,6 @@ def own_tests(tree, title):
 
 def kinds(jobs):
     return {job.split()[0] for job in jobs}
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A checkout with Table 1 made: baseline and full model, two folds."""
-    tree = Checkout(tmp_path_factory.mktemp("trained"))
-    make_release(tree.folder / "release")
-    tree.snakemake("results/table1.tex")
-    return tree
 
 
 # --- the guide ------------------------------------------------------------------------------------
@@ -192,8 +183,8 @@ def test_a_layout_is_read_by_its_name(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_variant_is_planned_trained_and_in_a_table(trained, tmp_path):
-    tree = trained.copy(tmp_path)
+def test_a_variant_is_planned_trained_and_in_a_table(complete, tmp_path):
+    tree = complete.copy(tmp_path)
     assert perform(tree, VARIANT) == {"joint": {"model": {"pairing": "joint"}}}
     planned = tree.jobs("results/table5.tex")
     assert sum(job.startswith("train ") for job in planned) == 2  # folds of this variant alone
@@ -205,8 +196,8 @@ def test_a_variant_is_planned_trained_and_in_a_table(trained, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_method_is_trained_and_its_edit_reruns_it_alone(trained, tmp_path):
-    tree = trained.copy(tmp_path)
+def test_a_method_is_trained_and_its_edit_reruns_it_alone(complete, tmp_path):
+    tree = complete.copy(tmp_path)
     assert list(perform(tree, METHOD)) == ["attention"]
     own_tests(tree, METHOD)
     done = tree.snakemake("results/table1.tex")
@@ -223,8 +214,8 @@ def test_a_method_is_trained_and_its_edit_reruns_it_alone(trained, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_figure_is_drawn(trained, tmp_path):
-    tree = trained.copy(tmp_path)
+def test_a_figure_is_drawn(complete, tmp_path):
+    tree = complete.copy(tmp_path)
     perform(tree, FIGURE)
     assert "calibration mine" in tree.jobs("figures")
     done = tree.snakemake("results/figures/mine/calibration.svg")

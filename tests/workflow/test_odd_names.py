@@ -57,6 +57,7 @@ def test_the_spine_runs_from_videos_to_a_table(tmp_path):
     assert any(job.startswith("manifest") for job in tree.jobs("results/table1.tex"))
 
 
+@pytest.mark.slow
 def test_braces_in_the_path_of_a_clone_are_refused(tmp_path):
     folder = tmp_path / "a {clone}"
     folder.mkdir()
