@@ -324,6 +324,20 @@ def test_frames_come_as_they_are_shown(tmp_path, monkeypatch, kind):
         assert frames.decoder == "PyAV"
 
 
+@pytest.mark.skipif(not HAS_DECORD, reason="no decord here")
+def test_decoders_that_see_other_pictures_are_not_spliced(tmp_path, monkeypatch):
+    path = encode(tmp_path / "a.mp4", SOURCE, crf="12")
+    right = list(video.decord_frames(path))
+
+    def lagging(path):
+        yield from right[:5] + right[4:7]  # one twice, as decord does where it lost one
+        raise video.DecordError("stopped")
+
+    monkeypatch.setattr(video, "decord_frames", lagging)
+    with pytest.raises(ClipError, match="decord stopped at frame 8, and PyAV sees another"):
+        read(path)
+
+
 def test_a_song_with_a_cover_is_no_video(tmp_path):
     cover = encode(tmp_path / "c.mp4", SOURCE[:1], "mjpeg", "yuvj420p")
 
