@@ -97,8 +97,8 @@ def frame_times(
         shown = packets
     if not len(shown):
         return np.arange(frames + 1) / facts.rate
+    last = facts.end - shown.max()  # not above 0 where no packet says how long it shows
     shown = _rising(shown, 1 / facts.rate)
-    last = facts.end - packets[-1] if len(packets) else 0.0
     starts = shown - shown[0]
     times = np.append(starts, starts[-1] + (last if last > 0 else 1 / facts.rate))
     if len(starts) == frames:
