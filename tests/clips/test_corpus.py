@@ -280,6 +280,13 @@ OTHERS = {
     "H.264 in AVI": Case(plain(bf="0"), "a.avi"),
     "Flash": Case(plain(), "a.flv"),
     "Windows Media": Case(other("wmv2", container="asf"), "a.wmv"),
+    "Windows Media, longer sound": Case(
+        other("wmv2", container="asf", sound=3.0), "a.wmv", rate=None
+    ),
+    "MPEG-TS, longer sound": Case(plain(g="8", sound=3.0), "a.ts"),
+    "MPEG-2, longer sound": Case(other("mpeg2video", g="8", sound=3.0), "a.mpg"),
+    "MOV, longer sound": Case(plain(sound=3.0), "a.mov", decoder="decord"),
+    "AVI, longer sound": Case(other("mpeg4", sound=3.0), "a.avi"),
     "ProRes": Case(
         partial(encode, frames=SOURCE, codec="prores_ks", pixels="yuv422p10le"), "a.mov"
     ),
@@ -490,7 +497,6 @@ def test_whatever_the_container_order_count_and_times_are_right_or_the_loss_is_t
 
 
 def test_packets_that_show_nothing_are_known():
-    assert is_shown("h264", b"\0")
     assert [is_shown("vp8", bytes([byte, 0])) for byte in (0x10, 0x11, 0x00, 0x01)] == [
         *(True, True),
         *(False, False),

@@ -28,7 +28,8 @@ Decoder = Literal["decord", "PyAV"]
 DECORD_PIXELS = tuple(f"yuv{j}{chroma}p" for j in ("", "j") for chroma in (420, 422, 444))
 DECORD_MATRICES = (1, 2, 5, 6)  # BT.709, unspecified, BT.601 (two names), as ITU-T H.273 counts
 BROADCAST = ("mpegts", "mpeg")
-ABSOLUTE = ("matroska", "flv")  # their headers state when all streams end, on the file's clock
+ABSOLUTE = ("matroska", "flv", "asf")  # their headers state when all streams end, by one clock
+HIDING = ("vp8", "vp9")  # codecs that have packets which show nothing
 SLACK = 0.1  # seconds: the packets of sound are so long at most
 BEHIND = 1.0  # seconds that streams are written apart at most
 
@@ -191,15 +192,13 @@ def expected_of_fields(stamps: Sequence[float], shown: Sequence[float]) -> int:
 
 
 def is_shown(codec: str, packet: bytes) -> bool:
-    """Whether a packet shows a frame: VP8 and VP9 have some that others only refer to."""
+    """Whether a packet of a codec in `HIDING` shows a frame; to others, later ones only refer."""
     if codec == "vp8":
         return bool(packet[0] & 0x10)
-    if codec == "vp9":
-        together = packet[-1] & 0xE0 == 0xC0  # hidden frames packed with the one that is shown
-        profile_3 = packet[0] & 0x30 == 0x30  # has one more bit before these
-        show_existing, show = (0x04, 0x01) if profile_3 else (0x08, 0x02)
-        return together or bool(packet[0] & (show_existing | show))
-    return True
+    together = packet[-1] & 0xE0 == 0xC0  # hidden frames packed with the one that is shown
+    profile_3 = packet[0] & 0x30 == 0x30  # has one more bit before these
+    show_existing, show = (0x04, 0x01) if profile_3 else (0x08, 0x02)
+    return together or bool(packet[0] & (show_existing | show))
 
 
 def is_whole(container: str, packet: av.Packet) -> bool:
@@ -274,7 +273,7 @@ def _facts(container: av.container.InputContainer, stream: av.VideoStream) -> Fa
         if packet.is_discard:
             facts.hidden += 1
             continue
-        if not is_shown(facts.codec, bytes(packet)):
+        if facts.codec in HIDING and not is_shown(facts.codec, bytes(packet)):
             continue
         facts.packets += 1
         facts.halves += not is_whole(facts.container, packet)
@@ -314,7 +313,7 @@ def _read_stated(
     duration = stream.duration or 0
     if facts.container == "avi":  # FFmpeg cuts the duration to the size of the file
         duration = max(duration, stream.frames)
-    if duration:
+    if duration and end_of_all is None:
         facts.stated_end = float(((stream.start_time or 0) + duration) * stream.time_base)
         facts.stated_packets = max(0, stream.frames - facts.hidden)
     elif end_of_all is not None and container.duration:
