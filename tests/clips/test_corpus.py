@@ -331,6 +331,18 @@ def test_frames_come_as_they_are_shown(tmp_path, monkeypatch, kind):
         assert frames.decoder == "PyAV"
 
 
+def test_two_frames_with_one_time_cost_the_others_none_of_theirs(tmp_path):
+    ticks = [400 * n for n in range(COUNT)]
+    ticks[7] = ticks[6] + 3  # tenths of a millisecond, of which Matroska knows none
+    path = encode(tmp_path / "a.mkv", SOURCE, rate=10_000, times=ticks, crf="12")
+    shown, frames = read(path)
+    assert frames.stamps[6] == frames.stamps[7]
+    assert [number_of(frame) for frame in shown] == list(range(COUNT))
+    exact = np.arange(COUNT) / 25  # the seventh is parted from the sixth, the others stay
+    np.testing.assert_allclose(frame_times(path, COUNT, frames.stamps)[:-1], exact, atol=1e-3)
+    np.testing.assert_allclose(frame_times(path, COUNT)[:-1], exact, atol=1e-3)
+
+
 @pytest.mark.skipif(not HAS_DECORD, reason="no decord here")
 def test_decoders_that_see_other_pictures_are_not_spliced(tmp_path, monkeypatch):
     path = encode(tmp_path / "a.mp4", SOURCE, crf="12")
