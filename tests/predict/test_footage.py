@@ -1,5 +1,6 @@
 """Footage: what files and folders stand for, times of frames, windows, and what is drawn."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfer.clips.decoder import read_facts
 from dfer.clips.video import Frames
 from dfer.errors import UserError
 from dfer.faces.similarity import TEMPLATE
 from dfer.faces.track import MISSING, Face
 from dfer.figures.heat import heat_over
+from dfer.predict import footage as footage_module
 from dfer.predict.classify import Prediction
 from dfer.predict.face import Footage
-from dfer.predict.footage import Clip, find_clips, frame_times
+from dfer.predict.footage import Clip, _rising, find_clips, frame_times
 from dfer.predict.overlay import annotated
 from dfer.predict.pictures import FAINT, colour_of, write_video
 from dfer.predict.strip import CELL, LINE, strip
@@ -143,6 +146,33 @@ def test_frames_that_were_lost_leave_the_length_as_it_is(tmp_path):
 def test_a_stream_without_time_stamps_has_its_frame_rate(tmp_path):
     path = encode(tmp_path / "a.h264", 30, 25)
     np.testing.assert_allclose(frame_times(path, 30), np.arange(31) / 25)
+
+
+def test_equal_stamps_are_parted_and_the_others_stay(tmp_path, monkeypatch):
+    stamps = [*range(10), *range(10, 60, 5), 60, 62, 64]
+    path = encode(tmp_path / "a.mp4", len(stamps), 25, stamps)
+    facts = read_facts(path)
+    doubled = list(facts.stamps)
+    doubled[12] = doubled[11]
+    monkeypatch.setattr(
+        footage_module, "read_facts", lambda video: replace(facts, stamps=tuple(doubled))
+    )
+    expected = np.array(stamps) / 25
+    expected[12] = (expected[11] + expected[13]) / 2
+    np.testing.assert_allclose(frame_times(path, len(stamps))[:-1], expected)
+    np.testing.assert_allclose(frame_times(path, len(stamps), doubled)[:-1], expected)
+
+
+def test_a_clock_that_begins_anew_goes_on():
+    stamps = [5.0, 5.04, 5.08, 0.0, 0.04]
+    np.testing.assert_allclose(_rising(np.array(stamps), 0.04) - 5, np.arange(5) / 25)
+
+
+def test_frames_that_were_lost_leave_the_others_their_own_times(tmp_path):
+    path = encode(tmp_path / "a.mp4", 40, 25)
+    stamps = [number / 25 for number in range(40) if number not in (7, 8, 20)]
+    np.testing.assert_allclose(frame_times(path, 37, stamps)[:-1], stamps)
+    np.testing.assert_allclose(frame_times(path, 37, [None, *stamps[1:]]), np.linspace(0, 1.6, 38))
 
 
 # --- windows ------------------------------------------------------------------------------------

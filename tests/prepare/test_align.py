@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -166,6 +167,32 @@ def test_every_clip_that_is_not_there_has_a_reason(done, release):
     clips = set(pd.read_parquet(release / "shard.parquet")["clip"])
     assert clips == set(rejects.index) | set(ClipStore([done / "store.arrow"]).clips)
     assert len(pd.read_parquet(done / "rejects-extract.parquet")) == 0
+
+
+def test_landmarks_say_who_decoded_the_clip(done):
+    landmarks = pd.read_parquet(done / "landmarks.parquet")
+    decoders = landmarks.groupby("clip")["decoder"].unique().map(list).to_dict()
+    video = "decord" if find_spec("decord") else "PyAV"
+    assert decoders == {"gaps": [video], "good": [video], "images": ["Pillow"], "odd": [video]}
+
+
+def test_what_was_done_to_frames_is_logged_and_stands_with_the_landmarks(tmp_path):
+    frames = [np.ascontiguousarray(frame[:, ::-1]) for frame in panned(4)]
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width = PHOTO.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.set_display_rotation(0, hflip=True)
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    row = {"clip": ["a"], "path": ["a.mp4"], "media": ["video"]}
+    pd.DataFrame(row).to_parquet(tmp_path / "shard.parquet")
+    process = align(tmp_path, tmp_path)
+    note = "mirrored as its display matrix says"
+    assert f"[1/1] a: 4 frames, {note}\n" in process.stderr
+    landmarks = pd.read_parquet(tmp_path / "landmarks.parquet")
+    assert set(landmarks["decoder"]) == {f"PyAV; {note}"}
 
 
 def test_the_log_counts_the_clips_and_sums_up(done):
