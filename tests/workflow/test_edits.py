@@ -83,6 +83,8 @@ DIRECT = {
     "dfer.faces.settings": {"align"},
     "dfer.faces.track": {"align"},
     "dfer.clips.media": {*READ, "align", "extract"},
+    "dfer.clips.progress": {"align", "extract", "check_dataset"},
+    "dfer.clips.readable": {"align", "extract", "check_dataset"},
     "dfer.clips.shard": {"align", "extract"},
     "dfer.clips.video": {"align", "extract", "check_dataset"},
     "dfer.prepare.extract": {"extract"},

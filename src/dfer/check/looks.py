@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor, wait
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,11 +14,17 @@ import pandas as pd
 import simplejpeg
 
 from dfer.clips.media import IMAGE_SUFFIXES
+from dfer.clips.progress import EVERY as SECONDS
+from dfer.clips.progress import Progress
+from dfer.clips.readable import ReadableFrames
 from dfer.clips.store import FACE_SIZE, QUALITY, SUBSAMPLING
-from dfer.clips.video import ClipError, Frames, natural_key
+from dfer.clips.video import ClipError, natural_key
 
 EVERY = 10  # of a clip's frames, one in so many is encoded for the estimate
 CHUNK = 64  # clips that are queued for a worker at a time
+PART = 8  # clips that a worker looks at before it reports
+
+Row = tuple[str, str, str]  # clip, path, media
 
 
 class Look(NamedTuple):
@@ -49,7 +54,7 @@ class Look(NamedTuple):
 def count_images(root: Path, clips: pd.DataFrame) -> dict[str, int]:
     """Images in the folder of every clip whose media is "frames": clip → number.
 
-    One scan a folder, no file is opened. A folder that is not there counts 0.
+    One scan a folder, no file is opened. A folder that is not there, or may not be read, counts 0.
     """
     counts = {}
     for clip, path, media in clips[["clip", "path", "media"]].itertuples(index=False):
@@ -58,13 +63,14 @@ def count_images(root: Path, clips: pd.DataFrame) -> dict[str, int]:
     return counts
 
 
-def look(root: Path, row: tuple[str, str, str]) -> Look:
-    """Decode all frames of the clip (id, path, media)."""
+def look(root: Path, row: Row, progress: Progress | None = None) -> Look:
+    """Decode all frames of a clip."""
     clip, path, media = row
     names = _images(root / path) if media == "frames" else []
     scrambled = sorted(names) != sorted(names, key=natural_key)
-    frames, sizes, encoded, size = Frames(root / path, media), set(), 0, 0
-    count, error = 0, ""
+    frames = ReadableFrames(root / path, media, progress)
+    sizes: set[tuple[int, int]] = set()
+    count, encoded, size, error = 0, 0, 0, ""
     try:
         for count, frame in enumerate(frames, 1):
             sizes.add(frame.shape[1::-1])
@@ -79,13 +85,26 @@ def look(root: Path, row: tuple[str, str, str]) -> Look:
 def look_at(root: Path, clips: pd.DataFrame, workers: int) -> Iterator[Look]:
     """`look` at every clip, in the order of `clips`, in `workers` processes."""
     rows = clips[["clip", "path", "media"]].itertuples(index=False, name=None)
+    progress = Progress("check", len(clips))
     if workers == 1:
-        yield from map(partial(look, root), rows)
+        for row in rows:
+            yield look(root, row, progress)
+            progress.done()
         return
     # decord must not cross a fork; and 39,000 clips are not queued at once.
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
         while queued := list(islice(rows, CHUNK * workers)):
-            yield from pool.map(partial(look, root), queued, chunksize=CHUNK // 8)
+            parts = [queued[start : start + PART] for start in range(0, len(queued), PART)]
+            for future in [pool.submit(_look_at_part, root, part) for part in parts]:
+                while not wait([future], timeout=SECONDS).done:
+                    progress.say()
+                for seen in future.result():
+                    yield seen
+                    progress.done(seen.frames)
+
+
+def _look_at_part(root: Path, rows: list[Row]) -> list[Look]:
+    return [look(root, row) for row in rows]
 
 
 def sample(clips: pd.DataFrame, size: int) -> pd.DataFrame:
@@ -105,7 +124,7 @@ def _images(folder: Path) -> list[str]:
                 for entry in entries
                 if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.name[0] != "."
             ]
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # `look` says why
         return []
 
 

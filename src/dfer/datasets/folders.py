@@ -1,5 +1,6 @@
 """Find the folders of a release under the names that copies of it have, and the clips in them."""
 
+import errno
 import os
 import re
 from pathlib import Path, PurePosixPath
@@ -9,6 +10,7 @@ from dfer.datasets.release import first_few
 from dfer.errors import UserError
 
 NUMBER = re.compile(r"[0-9]{1,5}")
+NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # nothing is there, or can be
 
 
 class Folders:
@@ -16,7 +18,7 @@ class Folders:
 
     def __init__(self, root: Path) -> None:
         """Raise `UserError` unless `root` is a folder."""
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise UserError(
                 f"{root}: no such folder. Set the dataset's `root` to where the release is."
             )
@@ -34,9 +36,12 @@ class Folders:
                     self._listings[folder] = {
                         entry.name: entry.is_dir() for entry in entries if entry.name[0] != "."
                     }
-            except (FileNotFoundError, NotADirectoryError):
-                self._listings[folder] = {}
-            except PermissionError:
+            except OSError as error:
+                if error.errno in NOWHERE:
+                    self._listings[folder] = {}
+                    return {}
+                if error.errno != errno.EACCES:
+                    raise
                 raise UserError(
                     f"{self.root / folder}: not allowed to list this folder. Ask for access to it."
                 ) from None
