@@ -130,7 +130,7 @@ def test_a_place_that_cannot_be_written_is_told_beforehand(tmp_path):
 def test_a_table_that_may_not_be_read_is_not_called_damaged(tmp_path):
     write_parquet(pd.DataFrame({"a": [1]}), tmp_path / "a.parquet")
     (tmp_path / "a.parquet").chmod(0)
-    with unprivileged(tmp_path), pytest.raises(UserError, match=r"it is there, but you may not"):
+    with unprivileged(tmp_path), pytest.raises(UserError, match=r"a.parquet: you may not read"):
         read_parquet(tmp_path / "a.parquet")
 
 

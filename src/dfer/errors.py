@@ -1,6 +1,7 @@
 """Errors that a user can mend, and how a stage's command line ends in one."""
 
 import argparse
+import io
 import sys
 from collections.abc import Callable
 
@@ -10,7 +11,13 @@ class UserError(Exception):
 
 
 def stage(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
-    """Run a stage's command line: a `UserError` becomes one line on stderr and exit status 1."""
+    """Run a stage's command line: a `UserError` becomes one line on stderr and exit status 1.
+
+    A letter that the terminal or the log's encoding lacks is printed as its number.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main(parser.parse_args())
     except UserError as error:

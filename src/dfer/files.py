@@ -111,14 +111,14 @@ def check_readable(path: Path | str) -> None:
 
     Raises:
         UserError: it may not be read.
-        FileNotFoundError: it is not there.
+        OSError: it is not there, or no file.
     """
     try:
         with open(path, "rb"):
             pass
     except PermissionError:
         raise UserError(
-            f"{path}: it is there, but you may not read it. Ask its owner for access "
+            f"{path}: you may not read this file, or enter its folder. Ask its owner for access "
             "(chmod -R a+rX on the folder of the results)."
         ) from None
 

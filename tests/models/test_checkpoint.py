@@ -91,7 +91,7 @@ def test_a_second_user_may_read_a_run(tmp_path):
     with unprivileged(tmp_path):
         load_run(path)
     path.chmod(0)
-    with unprivileged(tmp_path), pytest.raises(UserError, match="there, but you may not read it"):
+    with unprivileged(tmp_path), pytest.raises(UserError, match="safetensors: you may not read"):
         load_run(path)
 
 

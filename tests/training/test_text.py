@@ -84,7 +84,7 @@ def test_reading_refuses_what_is_not_ours(backbone, tmp_path):
         text.read_features(tmp_path / "nowhere.safetensors", 4)
     assert path.stat().st_mode & 0o044 == 0o044
     path.chmod(0)
-    with unprivileged(tmp_path), pytest.raises(UserError, match="there, but you may not read it"):
+    with unprivileged(tmp_path), pytest.raises(UserError, match="safetensors: you may not read"):
         text.read_features(path, 4)
     path.chmod(0o600)
     path.write_bytes(b"\0" * 20)

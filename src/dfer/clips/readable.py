@@ -1,6 +1,5 @@
 """The frames of a clip wherever it lies: what the file system refuses is a reason to reject it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,8 +37,8 @@ class ReadableFrames(Frames):
             raise refused(self.path, error) from error
 
 
-def refused(path: Path, error: OSError) -> ClipError:
-    """What the operating system said of a clip, as a reason to reject it."""
+def refused(path: Path, error: Exception) -> ClipError:
+    """What the operating system, or FFmpeg, said of a clip, as a reason to reject it."""
     name = path.name if len(path.name) <= 80 else f"{path.name[:80]}…"
-    reason = error.strerror or os.strerror(error.errno) if error.errno else str(error)
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return ClipError(f"{name} cannot be read ({reason}).")
