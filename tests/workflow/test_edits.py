@@ -68,6 +68,7 @@ DIRECT = {
     "dfer.datasets.lists": set(),
     "dfer.datasets.release": READ,
     "dfer.datasets.table": READ,
+    "dfer.check.copies": {"check_dataset"},
     "dfer.check.decoding": {"check_dataset"},
     "dfer.check.findings": {"check_dataset"},
     "dfer.check.frames": {"check_dataset"},

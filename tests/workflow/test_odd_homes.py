@@ -80,3 +80,40 @@ def test_a_key_that_stands_twice_is_refused_whichever_file_has_it(words, tree, t
     last, first = len(text.splitlines()) + 1, text.splitlines().index("seeds:") + 1
     assert f"{name}, line {last}: the key seeds stands here and in line {first}; keep one" in told
     assert "Traceback" not in told
+
+
+SHOW = "show: ; @echo $$HOME $$USER\n"
+
+
+def made(tmp_path, **environment):
+    """HOME and USER of what the Makefile calls."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("HOME", "USER")}
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), "-f", "-", "show"],
+        input=SHOW,
+        cwd=tmp_path,
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.split()
+
+
+def test_make_gives_snakemake_a_home_and_a_name_where_there_is_none(tmp_path):
+    assert made(tmp_path, HOME=str(tmp_path), USER="me") == [str(tmp_path), "me"]
+    own = f"{tmp_path}/.venv/home"
+    assert made(tmp_path, HOME="/proc/none", USER="me") == [own, "me"]
+    assert made(tmp_path, USER="me") == [own, "me"]
+    (tmp_path / "id").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "id").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    assert made(tmp_path, HOME=str(tmp_path), PATH=path) == [str(tmp_path), "nobody"]
+    assert made(tmp_path, HOME=str(tmp_path), PATH=path, USER="me") == [str(tmp_path), "me"]
+
+
+@pytest.mark.slow
+def test_a_home_that_cannot_be_written_needs_what_the_documentation_says(tree):
+    """Containers have such homes, and the users of some have no name."""
+    text = (ROOT / "docs/clusters.md").read_text(encoding="utf-8")
+    assert "export HOME=" in text and "export USER=" in text and "PYTHONUTF8=1" in text
+    snakemake(tree, "-n", HOME="/proc/none", XDG_CACHE_HOME=str(tree.folder / "cache"))

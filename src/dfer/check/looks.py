@@ -1,6 +1,7 @@
 """Look at the clips of a release: count their images, decode a sample of them."""
 
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, wait
 from itertools import islice
@@ -39,6 +40,7 @@ class Look(NamedTuple):
         bytes: what those took.
         scrambled: sorted as plain text, the names of its images are in another order.
         error: why it cannot be used; empty if it can.
+        unsure: why the order of its images may not be that of time; empty if nothing says so.
     """
 
     clip: str
@@ -49,6 +51,7 @@ class Look(NamedTuple):
     bytes: int
     scrambled: bool
     error: str
+    unsure: str = ""
 
 
 def count_images(root: Path, clips: pd.DataFrame) -> dict[str, int]:
@@ -79,7 +82,30 @@ def look(root: Path, row: Row, progress: Progress | None = None) -> Look:
                 size += _stored_bytes(frame)
     except ClipError as caught:
         error = str(caught)
-    return Look(clip, count, frames.lost, tuple(sorted(sizes)), encoded, size, scrambled, error)
+    seen = clip, count, frames.lost, tuple(sorted(sizes)), encoded, size, scrambled, error
+    return Look(*seen, unsure=doubt(names))
+
+
+def doubt(names: list[str]) -> str:
+    """Why images that are sorted by the numbers in their names may not be in the order of time."""
+    ordered = sorted(names, key=natural_key)
+    stems = [os.path.splitext(name)[0] for name in ordered]
+    if len(names) > 1:
+        for stem, name in zip(stems, ordered, strict=True):
+            if not re.search(r"\d", stem):
+                return f"{name} has no number in its name"
+    for one, other, *names in zip(stems, stems[1:], ordered, ordered[1:], strict=False):
+        if natural_key(one)[0] == natural_key(other)[0]:
+            return f"{names[0]} and {names[1]} have one number"
+    numbers = [re.fullmatch(r"(.*?)(-?\d+(?:\.\d+)?)", stem, re.S) for stem in stems]
+    if all(numbers) and len({match[1] for match in numbers}) == 1:
+        values = [float(match[2]) for match in numbers]
+        for name, after, value, following in zip(
+            ordered, ordered[1:], values, values[1:], strict=False
+        ):
+            if following < value:
+                return f"{after} comes after {name}, as if its sign or decimals were not there"
+    return ""
 
 
 def look_at(root: Path, clips: pd.DataFrame, workers: int) -> Iterator[Look]:
