@@ -609,7 +609,7 @@ def test_long_work_shows_life(trained, release, tmp_path, monkeypatch, capsys):
     video = release / "a" / "plain.mp4"
     table(trained, tmp_path, video, "--out-overlays", tmp_path / "o")
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 3 * 20 + 1
+    assert len(lines) == 3 * 20 + 2 + 1  # frames; windows, twice; the clip
     pattern = r"predict: [01] of 1 clips, \d+ frames, [\d.]+ frames/s, \d\d:\d\d left"
     assert all(re.fullmatch(pattern, line) for line in lines)
     assert lines[-1].startswith("predict: 1 of 1 clips, 60 frames") and "00:00 left" in lines[-1]

@@ -27,7 +27,7 @@ class Progress:
     Args:
         stage: its name.
         clips: how many it has to do.
-        passes: how often it reads each.
+        passes: how often it goes through each.
     """
 
     def __init__(self, stage: str, clips: int, passes: int = 1) -> None:
@@ -51,8 +51,16 @@ class Progress:
             if self._is_due():
                 if expected is None:
                     expected = stated_frames(path, media)
-                self._share = min(1.0, number / expected) if expected else 0.0
-                self.say()
+                self.at(min(1.0, number / expected) if expected else 0.0)
+        self.passed()
+
+    def at(self, share: float) -> None:
+        """A pass of the clip at hand has come to `share` of its end."""
+        self._share = share
+        self.say()
+
+    def passed(self) -> None:
+        """A pass of the clip at hand has come to its end."""
         self._finished, self._share = self._finished + 1, 0.0
 
     def done(self, frames: int = 0) -> None:

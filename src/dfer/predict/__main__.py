@@ -184,7 +184,8 @@ def main(args: argparse.Namespace) -> None:
         print(printable(f"\n{path}: not used: {reason}"), flush=True)
     rows: list[tuple] = []
     rejects: list[tuple] = [(str(path), None, None, None, reason) for path, reason in unused]
-    progress = Progress("predict", len(clips), passes=3 if wanted.overlays else 2)
+    passes = 4 if wanted.overlays else 3  # follow, cut out, classify, draw
+    progress = Progress("predict", len(clips), passes)
     try:
         for clip, name in zip(clips, names, strict=True):
             outcome = predict_clip(run, clip, name, backend, landmarks, wanted, progress)

@@ -115,6 +115,10 @@ def predict_windows(
                 faces = data.store.frames(str(number), range(data.frames))
                 path = wanted.strips / f"{name}-{number:03}.png"
                 write_strip(path, footage, prediction, faces, run.classes)
+                if footage.progress is not None:
+                    footage.progress.say()
+        if footage.progress is not None:
+            footage.progress.passed()
     if wanted.overlays is not None:
         write_overlay(wanted.overlays / f"{name}.mp4", footage, predictions, run.classes)
     return predictions
