@@ -34,7 +34,7 @@ class Folders:
             try:
                 with os.scandir(self.root / folder) as entries:
                     self._listings[folder] = {
-                        entry.name: entry.is_dir() for entry in entries if entry.name[0] != "."
+                        entry.name: _is_folder(entry) for entry in entries if entry.name[0] != "."
                     }
             except OSError as error:
                 if error.errno in NOWHERE:
@@ -147,6 +147,13 @@ def check_inside(path: str, place: str) -> str:
             "the root, with '/' between folders and without '..'."
         )
     return "/".join(PurePosixPath(path).parts)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, say
+        return False
 
 
 def _letters(name: str) -> str:

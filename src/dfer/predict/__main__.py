@@ -18,6 +18,10 @@ window. The content of a folder decides (`dfer.predict.footage.find_clips`).
 - `--out-overlays`: each video again, with the face's box, the top class over time, and the patches
   that speak for that class (`dfer.analysis.relevance.relevance`). Without sound.
 - `--out-strips`: a PNG a window: its T frames with the same heat map, and all probabilities.
+
+While it works, a line on stderr says every few seconds how far it is. A file that cannot be used
+ends nothing; what was found is written also where the run ends early. A name that is not UTF-8 is
+written with its bytes: caf\\xe9.mp4.
 """
 
 import argparse
