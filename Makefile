@@ -3,6 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Snakemake wants a folder of one's own and a name; users in containers often have neither.
+ifneq ($(shell test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)
+export HOME := $(CURDIR)/$(VENV)/home
+endif
+ifeq ($(shell id -un 2> /dev/null),)
+export USER ?= nobody
+endif
+
 .PHONY: table1 help test test-quick test-chaos test-slurm lint bench setup clean
 
 table1: setup ## the demo's table 1, from rendered video files

@@ -1,6 +1,7 @@
 """Errors that a user can mend, and how a stage's command line ends in one."""
 
 import argparse
+import io
 import sys
 from collections.abc import Callable
 
@@ -11,7 +12,15 @@ class UserError(Exception):
 
 def stage(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
     """Run a stage's command line: a `UserError` becomes one line on stderr and exit status 1."""
+    print_anything()
     try:
         main(parser.parse_args())
     except UserError as error:
         sys.exit(f"error: {error}")
+
+
+def print_anything() -> None:
+    """From now on, print a letter that the terminal or the log's encoding lacks as its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -7,6 +7,7 @@ full disk is one clear error.
 
 import errno
 import glob
+import hashlib
 import os
 import platform
 from collections.abc import Iterator
@@ -19,6 +20,17 @@ import pyarrow.parquet as pq
 
 from dfer.errors import UserError
 
+NAME_MAX = 255  # bytes of a file's name, on every usual file system
+UNWRITABLE = {  # what a user can mend
+    errno.EACCES: "you may not write there; choose another place, or ask its owner for access",
+    errno.EPERM: "you may not write there; choose another place, or ask its owner for access",
+    errno.EROFS: "it is on a read-only file system; choose another place",
+    errno.ENAMETOOLONG: f"its name is too long ({NAME_MAX} bytes at most); choose a shorter one",
+    errno.ENOTDIR: "a folder on its way is a file; choose another place",
+    errno.EEXIST: "a folder on its way is a file; choose another place",
+    errno.EISDIR: "a folder has that name; choose another one",
+}
+
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
@@ -27,31 +39,104 @@ def atomic(path: Path | str) -> Iterator[Path]:
     What killed processes of this machine left of earlier attempts is removed too.
 
     Raises:
-        UserError: the disk is full; whatever stood at `path` before still stands.
+        UserError: the disk is full, or one may not write there; whatever stood at `path` before
+            still stands.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = f".{path.name}.{platform.node()}."
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    part = _temporary_prefix(path)
     for left in path.parent.glob(f"{glob.escape(part)}*.part"):
-        if not _is_running(int(left.name.removeprefix(part).removesuffix(".part"))):
-            left.unlink(missing_ok=True)
+        process = left.name.removeprefix(part).removesuffix(".part")
+        if process.isdecimal() and not _is_running(int(process)):
+            with suppress(OSError):  # of another user
+                left.unlink()
     temporary = path.with_name(f"{part}{os.getpid()}.part")
     try:
-        yield temporary
-        _to_disk(temporary)
-        os.replace(temporary, path)
+        with _explained(path, temporary):
+            yield temporary
+            _to_disk(temporary)
+            os.replace(temporary, path)
         with suppress(OSError):  # not every network file system has it for folders
             _to_disk(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def _explained(path: Path, *own: Path) -> Iterator[None]:
+    """Turn what a user can mend into a `UserError` that names `path`.
+
+    Args:
+        own: other files of which errors may tell; what is told of any other file passes.
+    """
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"{path}: the disk is full ({os.strerror(error.errno)}). Nothing that was finished "
                 "is lost: free some space and run the same command again."
             ) from error
+        told = {str(name) for name in (error.filename, error.filename2) if name is not None}
+        if error.errno in UNWRITABLE and told <= {*map(str, (path, *own, *path.parents))}:
+            raise UserError(f"{path}: {UNWRITABLE[error.errno]}.") from error
         raise
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+
+
+def check_writable(path: Path | str) -> None:
+    """Find out before long work whether its result can be written at `path`; makes its folder.
+
+    Raises:
+        UserError: it cannot be.
+    """
+    path = Path(path)
+    with _explained(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if len(os.fsencode(path.name)) > NAME_MAX:
+        raise UserError(f"{path}: {UNWRITABLE[errno.ENAMETOOLONG]}.")
+    with suppress(_Tried), atomic(path) as temporary:
+        temporary.touch()
+        raise _Tried
+
+
+class _Tried(Exception):
+    """A file could be written, and is not wanted."""
+
+
+def check_readable(path: Path | str) -> None:
+    """Refuse a file that is there but may not be read. Libraries call such a file missing.
+
+    Raises:
+        UserError: it may not be read.
+        OSError: it is not there, or no file.
+    """
+    try:
+        with open(path, "rb"):
+            pass
+    except PermissionError:
+        raise UserError(
+            f"{path}: you may not read this file, or enter its folder. Ask its owner for access "
+            "(chmod -R a+rX on the folder of the results)."
+        ) from None
+
+
+def printable(text: object) -> str:
+    """As text that can be written as UTF-8: bytes of a name that are not are told as \\xff."""
+    encoded = str(text).encode("utf-8", "surrogateescape")
+    return encoded.decode("utf-8", "backslashreplace")
+
+
+def _temporary_prefix(path: Path) -> str:
+    """The temporary name of a file up to the process number, short enough for any name."""
+    part = f".{path.name}.{platform.node()}."
+    longest = len(os.fsencode(part)) + len("4194304.part")  # Linux's largest process number
+    if longest <= NAME_MAX:
+        return part
+    digest = hashlib.sha256(os.fsencode(part)).hexdigest()
+    return f".{digest[:32]}."
 
 
 def _is_running(process: int) -> bool:
@@ -88,9 +173,10 @@ def read_parquet(path: Path | str, columns: list[str] | None = None) -> pd.DataF
     """Read a Parquet file.
 
     Raises:
-        UserError: the file is missing, truncated or not Parquet.
+        UserError: the file is missing, unreadable, truncated or not Parquet.
     """
     try:
+        check_readable(path)
         return pq.read_table(path, columns=columns).to_pandas()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Run the stage that writes it first.") from None
@@ -105,3 +191,9 @@ def write_text(text: str, path: Path | str) -> None:
     """Write UTF-8 text with Unix line ends."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_bytes(content: bytes, path: Path | str) -> None:
+    """Write bytes."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)

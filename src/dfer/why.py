@@ -14,6 +14,7 @@ import sys
 from collections import defaultdict
 from typing import NamedTuple
 
+from dfer.errors import print_anything
 from dfer.provenance import SOURCE
 
 RULE = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$", re.M)
@@ -91,7 +92,8 @@ def explain(jobs: list[Job]) -> str:
 def main(words: list[str]) -> int:
     """Print why; Snakemake's own exit status and message where it fails."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", *words]
-    done = subprocess.run(command, capture_output=True, text=True)
+    print_anything()
+    done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace")
     if done.returncode:
         print(done.stdout + done.stderr, file=sys.stderr)
     else:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from dfer.dag.configuration import check_config
-from dfer.dag.experiment import Experiment
+from dfer.dag.experiment import Experiment, with_own_files
 from dfer.errors import UserError
 from dfer.settings import RunSettings
 
@@ -135,3 +135,89 @@ def test_a_run_is_its_settings_not_its_name():
     assert baseline.key.startswith("backbone.")
     with pytest.raises(TypeError, match="has no lrr"):
         RunSettings.from_dict({"train": {"lrr": 1}})
+
+
+def test_a_working_folder_without_this_repository_s_files_gets_them(tmp_path, monkeypatch):
+    config = read()
+    monkeypatch.chdir(ROOT)
+    assert with_own_files(config, ROOT) == config
+    monkeypatch.chdir(tmp_path)
+    found = with_own_files(config, ROOT)
+    for models in (found["backbone"]["model"], found["pretrain"]["model"]):
+        assert Path(models).is_file() and Path(models).resolve().is_relative_to(ROOT)
+    assert found["datasets"] == config["datasets"]
+
+
+# ── What YAML reads other than it is written ────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: [0]\ntrain: {lr: 1}\nseeds: [1]\n", r"line 3: the key seeds .* in line 1; keep"),
+        ("train:\n  lr: 1\n  batch: 2\n  lr: 2\n", r"line 4: the key lr stands .* in line 2"),
+        ('{"a": [{"b": 1,\n "b": 2}]}', r"line 2: the key b .* line 1"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_its_line(text, message, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"mine\.yaml, {message}"):
+        check_config(read(), SCHEMA, [ROOT / "config/config.yaml", path])
+
+
+def test_merged_and_repeated_mappings_are_no_key_that_stands_twice(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\nc: *a\n")
+    check_config(read(), SCHEMA, [path])
+
+
+def test_keys_that_are_no_text_are_named_as_they_are_written(tmp_path):
+    labels = {"no": "'no'", "01": "first", "2024": "year", "~": "nothing"}
+    text = (ROOT / "config/config.yaml").read_text()
+    own = "".join(f"      {label}: {word}\n" for label, word in labels.items())
+    text = text.replace("    classes:", f"    classes:\n{own}    none:", 1)
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    config = yaml.safe_load(text)
+    with pytest.raises(UserError) as error:
+        check_config(config, SCHEMA, [path])
+    _, *lines = str(error.value).splitlines()
+    start = text.splitlines().index("    classes:") + 2
+    for number, (label, read_as) in enumerate(
+        {"no": "False", "01": "1", "2024": "2024", "~": "None"}.items()
+    ):
+        line = f"line {start + number}: the key {label} is read as {read_as}; put it in quotes"
+        assert f'{line}: "{label}"' in lines[number]
+    with pytest.raises(UserError, match=r"classes: a key is read as False, .* put it in quotes"):
+        check_config(config, SCHEMA)
+
+
+def test_a_word_that_is_read_as_something_else_is_to_be_put_in_quotes():
+    with pytest.raises(UserError, match=r"classes\.sad: False is not .*'string'; put it in quotes"):
+        check_config(change(["datasets", "demo", "classes", "sad"], False), SCHEMA)
+
+
+def test_each_missing_key_is_named_once():
+    config = read()
+    for key in ("classes", "folds", "shards"):
+        del config["datasets"]["demo"][key]
+    with pytest.raises(UserError) as error:
+        check_config(config, SCHEMA)
+    _, *lines = str(error.value).splitlines()
+    expected = [f"datasets.demo: the key {key!r} is missing" for key in ("classes", "folds")]
+    assert [line.strip() for line in sorted(lines)] == [
+        *expected,
+        "datasets.demo: the key 'shards' is missing",
+    ]
+
+
+@pytest.mark.parametrize("word", [" ", "\t\u00a0"])
+def test_a_blank_class_word_is_refused(word):
+    with pytest.raises(UserError, match=r"demo\.classes\.sad: the class word is blank"):
+        check_config(change(["datasets", "demo", "classes", "sad"], word), SCHEMA)
+
+
+def test_words_that_clip_reads_alike_are_one():
+    with pytest.raises(UserError, match=r"two classes have the word 'fear'"):
+        check_config(change(["datasets", "demo", "classes", "sad"], " Fear "), SCHEMA)

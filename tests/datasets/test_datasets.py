@@ -118,6 +118,16 @@ def test_dfew_prefers_all_frames_to_sixteen(small_dfew):
     assert release.notes == []
 
 
+def test_paths_too_long_and_links_to_themselves_are_missing_or_no_folder(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    long = "p" * 300
+    rows = ["a,loop,happy,1", f"b,{long}/x.mp4,sad,2", f"c,{long},happy,2"]
+    (tmp_path / "labels.csv").write_text("\n".join(["clip,path,label,fold", *rows]))
+    release = table.read(tmp_path, "video")
+    assert release.missing == ["b", "c"]
+    assert release.clips.set_index("clip").media["a"] == "video"
+
+
 def test_dfew_one_fold_is_enough(tmp_path):
     lists = {part: rows for part, rows in random_lists("dfew", share=29).items() if part[0] == 4}
     write_dfew_lists(tmp_path, lists)

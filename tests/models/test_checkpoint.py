@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 
 import pytest
@@ -10,7 +11,9 @@ from goldens import normal
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from small_run import TINY, small_run
+from unprivileged import unprivileged
 
+from dfer.demo import pretrain
 from dfer.demo.small_backbone import new_backbone
 from dfer.errors import UserError
 from dfer.models.backbone import pixel_statistics
@@ -77,6 +80,25 @@ def test_a_moved_run_needs_no_other_file(tmp_path, monkeypatch):
     assert moved.image_size == 32
     with torch.inference_mode():
         assert torch.equal(moved.model(moved.normalise(frames)[None]), expected)
+
+
+def test_a_second_user_may_read_a_run(tmp_path):
+    path = tmp_path / "run.safetensors"
+    save_run(small_run(), path)
+    pretrain.save(new_backbone(TINY, seed=0), tmp_path / "backbone.safetensors")
+    for written in (path, tmp_path / "backbone.safetensors"):
+        assert written.stat().st_mode & 0o777 == 0o666 & ~umask()
+    with unprivileged(tmp_path):
+        load_run(path)
+    path.chmod(0)
+    with unprivileged(tmp_path), pytest.raises(UserError, match="safetensors: you may not read"):
+        load_run(path)
+
+
+def umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value
 
 
 def test_what_is_no_run_is_refused(tmp_path):

@@ -6,8 +6,12 @@ classes mean nothing. What is tested is which pixels it is shown, and what is sa
 
 import hashlib
 import json
+import os
+import re
 import shutil
 import struct
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +23,9 @@ import pytest
 import torch
 from skimage import data
 from small_run import CLASSES, TINY, small_run
+from unprivileged import unprivileged
 
+from dfer.clips import progress
 from dfer.clips.video import ClipError, Frames
 from dfer.errors import UserError
 from dfer.faces.dlib_68 import Dlib68
@@ -526,3 +532,106 @@ def test_clips_of_one_name_do_not_overwrite_each_other(trained, release, tmp_pat
     clips = [Clip(Path(path), "video") for path in ("a/x.mp4", "b/x.mov", "c/x-2.mp4", "d/x.mp4")]
     assert predict.output_names(clips) == ["x", "x-2", "x-2-2", "x-3"]
     assert predict.output_names([Clip(Path("a/v.2"), "frames")]) == ["v.2"]
+
+
+# --- bad input loses nothing --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flag", "name", "message"),
+    [
+        ("--out", "closed/p.parquet", "closed/p.parquet: you may not write there"),
+        ("--out", "a" * 247 + ".parquet", r"a.rejects.parquet: its name is too long"),
+        ("--out", "folder", "folder: a folder has that name"),
+        ("--out-strips", "closed/s", "closed/s/plain-000.png: you may not write there"),
+        ("--out-overlays", "file", "file/plain.mp4: a folder on its way is a file"),
+    ],
+)
+def test_outputs_are_tried_before_the_work(
+    flag, name, message, trained, release, tmp_path, monkeypatch
+):
+    (tmp_path / "closed").mkdir(mode=0o555)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    video = shutil.copy(release / "a" / "plain.mp4", tmp_path)
+    monkeypatch.setattr(predict, "load_run", lambda path: pytest.fail("work began"))
+    with unprivileged(tmp_path), pytest.raises(UserError, match=message):
+        call("--run", trained, video, flag, tmp_path / name)
+
+
+def test_odd_names_and_closed_files_lose_no_other_s_results(trained, tmp_path, monkeypatch, capsys):
+    """Not UTF-8, 255 bytes long, a colon, a line break; a folder and a path that are refused."""
+    (tmp_path / "videos").mkdir()
+    names = [
+        *(os.fsdecode(b"caf\xe9.mp4"), "a:b.mp4", "two\nlines.mp4", "é" * 125 + "x.mp4"),
+        "n" * 251 + ".mp4",
+    ]
+    video = write_video(tmp_path / "one.mp4", [scene(number) for number in range(6)])
+    for name in names:
+        shutil.copy(video, tmp_path / "videos" / name)
+    write_images(tmp_path / "videos" / "shut", [scene(0)]).chmod(0)
+    (tmp_path / "run").mkdir()
+    shutil.copy(trained / "checkpoint.safetensors", tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "videos")
+    out = tmp_path / "out"
+    outputs = ("--out", out / "p.parquet", "--out-strips", out / "s", "--out-overlays", out / "o")
+    words = ["--run", tmp_path / "run", *outputs, "shut", "q" * 300, *names]
+    call("--run", trained, video)  # imports what another user may not
+    capsys.readouterr()
+    with unprivileged(tmp_path):
+        call(*words)
+    rows, refused = (pd.read_parquet(out / f"p{kind}.parquet") for kind in ("", ".rejects"))
+    assert rows["file"].tolist() == ["caf\\xe9.mp4", *names[1:]]
+    assert len(np.unique(probabilities(rows), axis=0)) == 1
+    assert refused["file"].tolist() == ["shut", "q" * 300]
+    assert refused["reason"][0] == "shut cannot be read (Permission denied)."
+    assert refused["reason"][1].endswith("… cannot be read (File name too long).")
+    printed = capsys.readouterr().out
+    assert "\ncaf\\xe9.mp4: 0.60 s" in printed and "Predicted: 5 windows of 5 clips." in printed
+    assert len(list((out / "s").iterdir())) == len(list((out / "o").iterdir())) == 5
+    (tmp_path / "videos" / "shut").chmod(0o700)
+
+
+def test_what_was_found_is_kept_when_the_disk_fills(trained, release, tmp_path, monkeypatch):
+    def full(path, *words):
+        if path.stem.startswith("odd"):
+            raise UserError("the disk is full")
+
+    monkeypatch.setattr(clip_module, "write_strip", full)
+    clips = [release / "a" / "plain.mp4", release / "c" / "odd.mp4", release / "d" / "few.mp4"]
+    with pytest.raises(UserError, match="full"):
+        table(trained, tmp_path, *clips, "--out-strips", tmp_path / "s")
+    assert pd.read_parquet(tmp_path / "p.parquet")["file"].tolist() == [str(clips[0])]
+
+
+def test_a_run_that_may_not_be_read_is_not_called_missing(release, tmp_path):
+    run = save(tmp_path / "run")
+    (run / "checkpoint.safetensors").chmod(0)
+    with unprivileged(tmp_path), pytest.raises(UserError, match=r"you may not read this file"):
+        call("--run", run, release / "a" / "plain.mp4")
+
+
+def test_long_work_shows_life(trained, release, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    video = release / "a" / "plain.mp4"
+    table(trained, tmp_path, video, "--out-overlays", tmp_path / "o")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3 * 20 + 2 + 1  # frames; windows, twice; the clip
+    pattern = r"predict: [01] of 1 clips, \d+ frames, [\d.]+ frames/s, \d\d:\d\d left"
+    assert all(re.fullmatch(pattern, line) for line in lines)
+    assert lines[-1].startswith("predict: 1 of 1 clips, 60 frames") and "00:00 left" in lines[-1]
+
+
+def test_a_terminal_that_lacks_letters_ends_nothing(trained, tmp_path):
+    """The print-out has a dash between times, and file names have what they like."""
+    (tmp_path / "videos").mkdir()
+    for name in ("恐れ.mp4", os.fsdecode(b"caf\xe9.mp4")):
+        (tmp_path / "videos" / name).touch()
+    write_video(tmp_path / "videos" / "z.mp4", [scene(number) for number in range(6)])
+    command = [sys.executable, "-m", "dfer.predict", "--run", trained, tmp_path / "videos"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    printed = done.stdout.decode("ascii")
+    assert "\\u6050\\u308c.mp4: not used: " in printed and "caf\\xe9.mp4: not used: " in printed
+    assert "0.00 \\u2013 0.60 s" in printed

@@ -7,6 +7,7 @@ import open_clip
 import pytest
 import torch
 from safetensors import safe_open
+from unprivileged import unprivileged
 
 from dfer.demo.small_backbone import new_backbone
 from dfer.errors import UserError
@@ -81,6 +82,11 @@ def test_reading_refuses_what_is_not_ours(backbone, tmp_path):
         text.read_features(path, 7)
     with pytest.raises(UserError, match=r"nowhere.safetensors: no text features"):
         text.read_features(tmp_path / "nowhere.safetensors", 4)
+    assert path.stat().st_mode & 0o044 == 0o044
+    path.chmod(0)
+    with unprivileged(tmp_path), pytest.raises(UserError, match="safetensors: you may not read"):
+        text.read_features(path, 4)
+    path.chmod(0o600)
     path.write_bytes(b"\0" * 20)
     with pytest.raises(UserError, match=r"text.safetensors: no text features"):
         text.read_features(path, 4)

@@ -4,7 +4,9 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,3 +29,14 @@ def test_the_version_is_the_same_wherever_it_stands():
     ).groups()
     assert version == citation["version"] == newest
     assert str(citation["date-released"]) == day
+
+
+@pytest.mark.parametrize(
+    ("machine", "installed"),
+    {"x86_64": True, "AMD64": True, "arm64": False, "aarch64": False}.items(),
+)
+def test_decord_is_left_out_where_it_has_no_wheel(machine, installed):
+    """On ARM, by the name that macOS has for it and by that of Linux."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (decord,) = (Requirement(r) for r in project["dependencies"] if r.startswith("decord"))
+    assert decord.marker.evaluate({"platform_machine": machine}) == installed

@@ -38,7 +38,7 @@ import yaml
 try:
     from dfer import provenance
     from dfer.dag.configuration import check_config
-    from dfer.dag.experiment import STILLS, Experiment
+    from dfer.dag.experiment import STILLS, Experiment, with_own_files
     from dfer.dag.gpu import gpus
     from dfer.datasets import layouts
     from dfer.demo.dataset import subject_name
@@ -52,10 +52,17 @@ except ModuleNotFoundError as error:
     sys.exit(f"error: {error}. Run Snakemake in the environment of {CHECKOUT}/environment.yml.")
 
 try:
-    check_config(config, CHECKOUT / "workflow/schemas/config.schema.yaml")
-    EXPERIMENT = Experiment(config)
+    schema = CHECKOUT / "workflow/schemas/config.schema.yaml"
+    check_config(config, schema, files=map(Path, workflow.configfiles))
+    EXPERIMENT = Experiment(with_own_files(config, CHECKOUT))
 except UserError as error:
     sys.exit(f"error: {error}")
+
+if sys.getfilesystemencoding() != "utf-8" and not str(config).isascii():
+    sys.exit(
+        "error: the configuration has letters beyond ASCII, and this locale would change them "
+        f"({sys.getfilesystemencoding()}). Set PYTHONUTF8=1, or a locale such as LC_ALL=C.UTF-8."
+    )
 
 DATASETS = EXPERIMENT.datasets  # those that runs are trained on
 STORED = EXPERIMENT.stored  # the same, and the stills of the demo's CLIP

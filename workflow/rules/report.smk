@@ -169,7 +169,7 @@ rule archive:
         "../../environment.yml"
     params:
         **code("dfer.report.archive"),
-        config=as_json(config),
+        config=lambda w: as_json(config),  # a function: braces in it are no wildcards
     shell:
         "python -m dfer.report.archive {input:q}"
         " --config {params.config:q}"

@@ -65,17 +65,31 @@ def _damage(looks: Sequence[Look]) -> list[Finding]:
 
 def _name_order(looks: Sequence[Look]) -> list[Finding]:
     """Image names whose order as text is not their order in time."""
+    unsure = [f"{look.clip} ({look.unsure})" for look in looks if look.unsure]
+    findings = []
+    if unsure:
+        findings.append(
+            Finding(
+                "note",
+                "time order",
+                f"{len(unsure)} of {len(looks)} decoded clips have image names of which the order "
+                f"in time is unsure: {first_few(unsure)}.",
+                "Images are sorted by the numbers in their names. Name them 1, 2, 3 … in the order "
+                "of time, each once, if that is another one.",
+            )
+        )
     scrambled = sorted(look.clip for look in looks if look.scrambled)
     if not scrambled:
-        return []
+        return findings
     return [
+        *findings,
         Finding(
             "note",
             "sort order",
             f"{len(scrambled)} of {len(looks)} decoded clips have image names that sort wrongly as "
             f"text, 10.jpg before 2.jpg ({first_few(scrambled)}).",
             "Nothing to do here: names are sorted by their numbers. Other code may scramble time.",
-        )
+        ),
     ]
 
 

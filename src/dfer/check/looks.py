@@ -1,9 +1,9 @@
 """Look at the clips of a release: count their images, decode a sample of them."""
 
 import os
+import re
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor, wait
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,12 +14,18 @@ import numpy as np
 import pandas as pd
 import simplejpeg
 
-from dfer.clips.images import frame_names
+from dfer.clips.images import frame_names, natural_key
+from dfer.clips.media import ClipError
+from dfer.clips.progress import EVERY as SECONDS
+from dfer.clips.progress import Progress
+from dfer.clips.readable import ReadableFrames
 from dfer.clips.store import FACE_SIZE, QUALITY, SUBSAMPLING
-from dfer.clips.video import ClipError, Frames
 
 EVERY = 10  # of a clip's frames, one in so many is encoded for the estimate
 CHUNK = 64  # clips that are queued for a worker at a time
+PART = 8  # clips that a worker looks at before it reports
+
+Row = tuple[str, str, str]  # clip, path, media
 
 
 class Look(NamedTuple):
@@ -34,6 +40,7 @@ class Look(NamedTuple):
         bytes: what those took.
         scrambled: sorted as plain text, the names of its images are in another order.
         error: why it cannot be used; empty if it can.
+        unsure: why the order of its images may not be that of time; empty if nothing says so.
     """
 
     clip: str
@@ -44,12 +51,13 @@ class Look(NamedTuple):
     bytes: int
     scrambled: bool
     error: str
+    unsure: str = ""
 
 
 def count_images(root: Path, clips: pd.DataFrame) -> dict[str, int]:
     """Images in the folder of every clip whose media is "frames": clip → number.
 
-    One scan a folder, no file is opened. A folder that is not there counts 0.
+    One scan a folder, no file is opened. A folder that is not there, or may not be read, counts 0.
     """
     counts = {}
     for clip, path, media in clips[["clip", "path", "media"]].itertuples(index=False):
@@ -58,13 +66,14 @@ def count_images(root: Path, clips: pd.DataFrame) -> dict[str, int]:
     return counts
 
 
-def look(root: Path, row: tuple[str, str, str]) -> Look:
-    """Decode all frames of the clip (id, path, media)."""
+def look(root: Path, row: Row, progress: Progress | None = None) -> Look:
+    """Decode all frames of a clip."""
     clip, path, media = row
     names = _images(root / path) if media == "frames" else []
     scrambled = sorted(names) != names
-    frames, sizes, encoded, size = Frames(root / path, media), set(), 0, 0
-    count, error = 0, ""
+    frames = ReadableFrames(root / path, media, progress)
+    sizes: set[tuple[int, int]] = set()
+    count, encoded, size, error = 0, 0, 0, ""
     try:
         for count, frame in enumerate(frames, 1):
             sizes.add(frame.shape[1::-1])
@@ -73,19 +82,49 @@ def look(root: Path, row: tuple[str, str, str]) -> Look:
                 size += _stored_bytes(frame)
     except ClipError as caught:
         error = str(caught)
-    return Look(clip, count, frames.lost, tuple(sorted(sizes)), encoded, size, scrambled, error)
+    seen = clip, count, frames.lost, tuple(sorted(sizes)), encoded, size, scrambled, error
+    return Look(*seen, unsure=doubt(names))
+
+
+def doubt(names: list[str]) -> str:
+    """Why images may not be in the order of time; `names` as of `frame_names`, empty if no reason.
+
+    Their order is that of the numbers in their names, decimals and signs included.
+    """
+    stems = [os.path.splitext(name)[0] for name in names]
+    if len(names) > 1:
+        for stem, name in zip(stems, names, strict=True):
+            if not re.search(r"\d", stem):
+                return f"{name} has no number in its name"
+    for stem, name, next_stem, next_name in zip(stems, names, stems[1:], names[1:], strict=False):
+        if natural_key(stem)[0] == natural_key(next_stem)[0]:
+            return f"{name} and {next_name} have one number"
+    return ""
 
 
 def look_at(root: Path, clips: pd.DataFrame, workers: int) -> Iterator[Look]:
     """`look` at every clip, in the order of `clips`, in `workers` processes."""
     rows = clips[["clip", "path", "media"]].itertuples(index=False, name=None)
+    progress = Progress("check", len(clips))
     if workers == 1:
-        yield from map(partial(look, root), rows)
+        for row in rows:
+            yield look(root, row, progress)
+            progress.done()
         return
     # decord must not cross a fork; and 39,000 clips are not queued at once.
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
         while queued := list(islice(rows, CHUNK * workers)):
-            yield from pool.map(partial(look, root), queued, chunksize=CHUNK // 8)
+            parts = [queued[start : start + PART] for start in range(0, len(queued), PART)]
+            for future in [pool.submit(_look_at_part, root, part) for part in parts]:
+                while not wait([future], timeout=SECONDS).done:
+                    progress.say()
+                for seen in future.result():
+                    yield seen
+                    progress.done(seen.frames)
+
+
+def _look_at_part(root: Path, rows: list[Row]) -> list[Look]:
+    return [look(root, row) for row in rows]
 
 
 def sample(clips: pd.DataFrame, size: int) -> pd.DataFrame:
@@ -102,7 +141,7 @@ def _images(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return frame_names(entry.name for entry in entries)[0]
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # `look` says why
         return []
 
 

@@ -5,8 +5,8 @@
 
 Compares lists, counts and frames with the facts on the official release (`official.json`, for the
 layouts dfew, ferv39k and mafw; a CSV release is checked against itself), decodes a sample of clips
-(`--all`: every clip), and estimates what the clip store will take on disk. Writes a page, and the
-same findings as a table (level, check, finding, remedy).
+(`--all`: every clip), looks for clips that stand under two ids, and estimates what the clip store
+will take on disk. Writes a page, and the same findings as a table (level, check, finding, remedy).
 
 Exit status: 1 if no stage can run on the copy, or if `--strict` and anything is wrong; else 0.
 """
@@ -18,6 +18,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from dfer.arguments import positive
+from dfer.check.copies import check_copies
 from dfer.check.decoding import check_looks
 from dfer.check.findings import FINDINGS_SCHEMA, LEVELS, Finding
 from dfer.check.frames import check_frames
@@ -28,7 +29,7 @@ from dfer.check.structure import check_structure
 from dfer.datasets import layouts
 from dfer.datasets.release import Release, Source
 from dfer.errors import UserError, stage
-from dfer.files import write_parquet, write_text
+from dfer.files import printable, write_parquet, write_text
 
 
 def inspect(
@@ -58,6 +59,7 @@ def inspect(
     if decoded is None or (present["media"] == "frames").all():  # all counts are known
         findings += check_frames(release, counts, facts)
     findings += check_looks(looks, source, counts)
+    findings += check_copies(root, present, release)
     return findings, per_fold(release, counts, facts)
 
 
@@ -77,6 +79,7 @@ def main(args: argparse.Namespace) -> None:
         facts = load_facts(args.layout)
         findings, table = inspect(release, facts, args.root, args.source, decoded, args.workers)
     findings.sort(key=lambda finding: LEVELS.index(finding.level))
+    findings = [Finding(*map(printable, finding)) for finding in findings]
     text = page(args.layout, args.root, args.source, findings, table)
     write_text(text, args.out)
     write_parquet(pd.DataFrame(findings), args.out_findings, FINDINGS_SCHEMA)

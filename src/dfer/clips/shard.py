@@ -4,6 +4,7 @@ A clip that cannot be used neither ends its shard nor is dropped in silence: it 
 table of rejects (clip, path, stage, reason), which is written even when it is empty.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import pandas as pd
 import pyarrow as pa
 
 from dfer.clips.media import Media, is_inside
+from dfer.clips.progress import Progress
+from dfer.clips.readable import ReadableFrames
 from dfer.clips.video import ClipError, Frames
 from dfer.errors import UserError
 from dfer.files import read_parquet, write_parquet
@@ -27,7 +30,7 @@ def read_shard(shard: Path, root: Path) -> pd.DataFrame:
     Raises:
         UserError: no root, or a row that is not a clip inside the root.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise UserError(f"{root}: no such folder. Set the dataset's root to where its release is.")
     clips = read_parquet(shard, ["clip", "path", "media"])
     for clip, path, media in clips.itertuples(index=False):
@@ -49,6 +52,8 @@ def work_through(
 ) -> pd.DataFrame:
     """Call `work(clip, frames)` for each clip, in order, with one line of log on stderr a clip.
 
+    Where a clip takes long there are more, with the frames so far and the time that is left.
+
     Args:
         clips: as `read_shard` gives them.
         stage: its name, for the log and the rejects.
@@ -59,8 +64,9 @@ def work_through(
         the rejects, in the columns of `REJECTS_SCHEMA`.
     """
     start, rejects, incomplete = time.monotonic(), [], 0
+    progress = Progress(stage, len(clips))
     for number, (clip, path, media) in enumerate(clips.itertuples(index=False), start=1):
-        frames = Frames(root / path, media)
+        frames = ReadableFrames(root / path, media, progress)
         try:
             message = work(clip, frames)
         except ClipError as error:
@@ -72,6 +78,7 @@ def work_through(
                 incomplete += 1
                 message += f", {frames.lost} lost: they do not decode"
         _log(f"[{number}/{len(clips)}] {clip}: {message}")
+        progress.done()
     _log(
         f"{stage}: {len(clips) - len(rejects)} clips done, {incomplete} of them with lost frames; "
         f"{len(rejects)} rejected; {time.monotonic() - start:.0f} s"

@@ -15,7 +15,7 @@ import pyarrow as pa
 import simplejpeg
 
 from dfer.errors import UserError
-from dfer.files import atomic
+from dfer.files import atomic, check_readable
 
 FACE_SIZE = 224  # pixels a side of the face frames that the workflow stores
 QUALITY = 95
@@ -176,6 +176,7 @@ class ClipStore:
         if shard not in self._shards:
             path = self.paths[shard]
             try:
+                check_readable(path)
                 reader = pa.ipc.open_file(pa.memory_map(str(path)))
             except FileNotFoundError:
                 raise UserError(f"{path}: no such file. Run the extract stage first.") from None

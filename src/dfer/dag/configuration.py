@@ -4,8 +4,10 @@ The schema (workflow/schemas/config.schema.yaml) says which keys there are and w
 misspelt key is answered with the nearest valid one. What a schema cannot say is checked here.
 """
 
+import datetime
 import difflib
 import json
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -21,16 +23,22 @@ from dfer.settings import RunSettings
 from dfer.tuning.study import tunable
 
 
-def check_config(config: dict[str, Any], schema: Path) -> None:
+def check_config(config: dict[str, Any], schema: Path, files: Iterable[Path] = ()) -> None:
     """Check a whole configuration and list all that is wrong with it at once.
+
+    Args:
+        files: those that it was read from, as far as they are known.
 
     Raises:
         UserError: one line a fault: where, what, and the nearest valid name.
     """
+    misread = list(_no_text(config))
+    if written := _misread_files(files, keys=bool(misread)) or misread:
+        raise UserError("\n  ".join(["the configuration does not hold:", *written]))
     rules = yaml.safe_load(schema.read_text(encoding="utf-8"))
     validator = Draft202012Validator(rules)
     faults = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
-    lines = [line for fault in faults for line in _explain(fault)]
+    lines = list(dict.fromkeys(line for fault in faults for line in _explain(fault)))
     if not lines:
         lines = list(_unsound_datasets(config))
     if not lines:
@@ -55,13 +63,80 @@ def _explain(fault: ValidationError) -> Iterable[str]:
         for name in sorted(set(fault.instance) - set(known)):
             yield f"{where}: no key {name!r}; {nearest(str(name), known)}"
     elif fault.validator == "required":
-        missing = [name for name in fault.validator_value if name not in fault.instance]
-        yield f"{where}: the key {missing[0]!r} is missing"
+        for name in fault.validator_value:  # of as many faults as there are missing keys
+            if name not in fault.instance:
+                yield f"{where}: the key {name!r} is missing"
     elif fault.validator == "enum":
         choices = [str(choice) for choice in fault.validator_value]
         yield f"{where}: no choice {fault.instance!r}; {nearest(str(fault.instance), choices)}"
+    elif fault.validator == "type" and "string" in fault.validator_value and _is_scalar(fault):
+        yield f"{where}: {fault.message}; put it in quotes"
     else:
         yield f"{where}: {fault.message}"
+
+
+def _is_scalar(fault: ValidationError) -> bool:
+    """Whether what stands where text is wanted is something that YAML reads other than as text."""
+    return isinstance(fault.instance, bool | int | float | datetime.date)
+
+
+def _no_text(values: Any, where: str = "top level") -> Iterable[str]:
+    """Keys that YAML has read as something else than text."""
+    if isinstance(values, list):
+        values = dict(enumerate(values))
+    elif isinstance(values, dict):
+        for key in values:
+            if not isinstance(key, str):
+                yield f"{where}: a key is read as {key!r}, which is no text; put it in quotes"
+    else:
+        return
+    for key, value in values.items():
+        yield from _no_text(value, f"{key}" if where == "top level" else f"{where}.{key}")
+
+
+def _misread_files(files: Iterable[Path], *, keys: bool) -> list[str]:
+    """Keys that a file has twice, of which YAML keeps the last; and those that are no text.
+
+    Args:
+        keys: whether to look for those that are no text.
+    """
+    found = []
+    for file in files:
+        try:
+            loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
+            root = loader.get_single_node()
+        except (OSError, ValueError, yaml.YAMLError):
+            continue  # Snakemake has told of it, or reads it as JSON
+        name = os.path.relpath(file) if file.is_relative_to(Path.cwd()) else file
+        found += [f"{name}, {fault}" for fault in _misread(loader, root, keys)]
+    return found
+
+
+def _misread(loader: yaml.SafeLoader, root: yaml.Node | None, keys: bool) -> Iterable[str]:
+    """The faults of one file, in the order of its lines, each with its line."""
+    todo, known, faults = [root], set(), []
+    while todo:
+        node = todo.pop()
+        if id(node) in known:  # by an alias
+            continue
+        known.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            todo += node.value
+        elif isinstance(node, yaml.MappingNode):
+            todo += [value for _, value in node.value]
+            seen: dict[Any, int] = {}
+            for name, _ in node.value:
+                if not isinstance(name, yaml.ScalarNode) or name.value == "<<":
+                    continue
+                key, line = loader.construct_object(name), name.start_mark.line + 1
+                if key in seen:
+                    text = f"the key {name.value} stands here and in line {seen[key]}; keep one"
+                    faults.append((line, text))
+                elif keys and not isinstance(key, str):
+                    text = f"the key {name.value} is read as {key!r}; put it in quotes"
+                    faults.append((line, f'{text}: "{name.value}"'))
+                seen.setdefault(key, line)
+    return [f"line {line}: {text}" for line, text in sorted(faults)]
 
 
 def _unsound_datasets(config: dict[str, Any]) -> Iterable[str]:
@@ -82,7 +157,10 @@ def _unsound_datasets(config: dict[str, Any]) -> Iterable[str]:
             yield f"{where}.root: Snakemake takes braces in a path for wildcards; link the folder"
         elif "render" in values and layout != "csv":
             yield f"{where}.layout: what is rendered has the layout csv"
-        words = list(values["classes"].values())
+        for label, word in values["classes"].items():
+            if not word.strip():
+                yield f"{where}.classes.{label}: the class word is blank; CLIP has to read it"
+        words = [" ".join(word.lower().split()) for word in values["classes"].values()]  # as CLIP
         for word in sorted({word for word in words if words.count(word) > 1}):
             yield f"{where}.classes: two classes have the word {word!r}"
         if "landmarks" in values:

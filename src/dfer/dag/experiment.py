@@ -6,8 +6,10 @@ The rules ask here, and nowhere else, what there is to do. A configuration is ch
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from dfer import provenance
@@ -196,6 +198,23 @@ class Experiment:
     def objectives(self, study: str) -> tuple[str, ...]:
         """What a study optimises: uar, war or mean; then perhaps macs."""
         return tuple(self._config["tuning"][study].get("objectives", ["uar"]))
+
+
+def with_own_files(config: Any, checkout: Path) -> Any:
+    """`config` with the files that this repository brings, where the working folder lacks them.
+
+    These are open_clip's configurations (config/backbone/*.json), which are named by paths that are
+    relative to the repository; Snakemake's -d may name any folder to work in.
+    """
+    if isinstance(config, list):
+        return [with_own_files(value, checkout) for value in config]
+    if not isinstance(config, dict):
+        return config
+    found = {key: with_own_files(value, checkout) for key, value in config.items()}
+    model = found.get("model")
+    if isinstance(model, str) and not os.path.exists(model) and (checkout / model).is_file():
+        found["model"] = os.path.relpath(checkout / model)
+    return found
 
 
 def _sections(values: Mapping[str, Any]) -> Overrides:

@@ -1,5 +1,6 @@
 """Find the folders of a release under the names that copies of it have, and the clips in them."""
 
+import errno
 import os
 import re
 from pathlib import Path, PurePosixPath
@@ -9,6 +10,7 @@ from dfer.datasets.release import first_few
 from dfer.errors import UserError
 
 NUMBER = re.compile(r"[0-9]{1,5}")
+NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)  # nothing is there, or can be
 
 
 class Folders:
@@ -16,7 +18,7 @@ class Folders:
 
     def __init__(self, root: Path) -> None:
         """Raise `UserError` unless `root` is a folder."""
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise UserError(
                 f"{root}: no such folder. Set the dataset's `root` to where the release is."
             )
@@ -32,11 +34,14 @@ class Folders:
             try:
                 with os.scandir(self.root / folder) as entries:
                     self._listings[folder] = {
-                        entry.name: entry.is_dir() for entry in entries if entry.name[0] != "."
+                        entry.name: _is_folder(entry) for entry in entries if entry.name[0] != "."
                     }
-            except (FileNotFoundError, NotADirectoryError):
-                self._listings[folder] = {}
-            except PermissionError:
+            except OSError as error:
+                if error.errno in NOWHERE:
+                    self._listings[folder] = {}
+                    return {}
+                if error.errno != errno.EACCES:
+                    raise
                 raise UserError(
                     f"{self.root / folder}: not allowed to list this folder. Ask for access to it."
                 ) from None
@@ -142,6 +147,13 @@ def check_inside(path: str, place: str) -> str:
             "the root, with '/' between folders and without '..'."
         )
     return "/".join(PurePosixPath(path).parts)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, say
+        return False
 
 
 def _letters(name: str) -> str:

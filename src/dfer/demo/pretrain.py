@@ -19,14 +19,14 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from open_clip.tokenizer import SimpleTokenizer
-from safetensors.torch import save_file
+from safetensors.torch import save as as_safetensors
 from torch import Tensor
 
 from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, train_batches
 from dfer.clips.store import ClipStore
 from dfer.demo.small_backbone import new_backbone
 from dfer.errors import stage
-from dfer.files import atomic, read_parquet
+from dfer.files import read_parquet, write_bytes
 from dfer.models.backbone import normaliser, pixel_statistics
 from dfer.settings import AugmentSettings, BackboneSettings, TrainSettings
 from dfer.training.device import loader_workers, pick_device
@@ -104,8 +104,7 @@ def accuracy(
 def save(clip: open_clip.CLIP, out: Path) -> None:
     """Write the whole CLIP as an open_clip state dict."""
     state = {key: value.cpu().contiguous() for key, value in clip.state_dict().items()}
-    with atomic(out) as temporary:
-        save_file(state, temporary)
+    write_bytes(as_safetensors(state), out)
 
 
 def main(args: argparse.Namespace) -> None:

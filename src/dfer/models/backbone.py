@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dfer.errors import UserError
+from dfer.files import check_readable
 from dfer.models.vit import VisionConfig
 from dfer.settings import BackboneSettings
 
@@ -170,6 +171,7 @@ def _card(weights: Path) -> dict[str, Any]:
 
 def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], bool]:
     """A checkpoint's state dict, and whether it is in OpenAI's format. No pickle is executed."""
+    check_readable(path)
     try:
         if path.suffix == ".safetensors":
             state = load_file(path)

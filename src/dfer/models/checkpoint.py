@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from dfer.errors import UserError
-from dfer.files import atomic
+from dfer.files import check_readable, write_bytes
 from dfer.models.backbone import PixelStatistics, normaliser, vision_of
 from dfer.models.recogniser import Recogniser
 from dfer.settings import RunSettings
@@ -83,17 +83,18 @@ def save_run(run: TrainedRun, path: Path | str) -> None:
     text = json.dumps(header, sort_keys=True)  # one entry: safetensors keeps no order of two
     tensors = {TEXT: run.text} | run.model.state_dict()
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, {"run": text})
+    write_bytes(save(tensors, {"run": text}), path)
 
 
 def load_run(path: Path | str) -> TrainedRun:
     """Read what `save_run` wrote; no other file is needed.
 
     Raises:
-        UserError: the file is missing, damaged, not of a run, or of another architecture.
+        UserError: the file is missing, unreadable, damaged, not of a run, or of another
+            architecture.
     """
     try:
+        check_readable(path)
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()["run"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

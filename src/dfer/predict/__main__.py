@@ -18,21 +18,29 @@ window. The content of a folder decides (`dfer.predict.footage.find_clips`).
 - `--out-overlays`: each video again, with the face's box, the top class over time, and the patches
   that speak for that class (`dfer.analysis.relevance.relevance`). Without sound.
 - `--out-strips`: a PNG a window: its T frames with the same heat map, and all probabilities.
+
+While it works, a line on stderr says every few seconds how far it is. A file that cannot be used
+ends nothing; what was found is written also where the run ends early. A name that is not UTF-8 is
+written with its bytes: caf\\xe9.mp4.
 """
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
 
+from dfer.clips.progress import Progress
+from dfer.clips.readable import refused
 from dfer.errors import UserError, stage
 from dfer.faces.backends import open_backend, parse_settings, read_settings
 from dfer.faces.settings import LandmarkSettings
+from dfer.files import NAME_MAX, check_readable, check_writable, printable
 from dfer.models.checkpoint import TrainedRun, load_run
 from dfer.predict.clip import Wanted, predict_clip
 from dfer.predict.footage import Clip, find_clips
-from dfer.predict.tables import write_tables
+from dfer.predict.tables import rejects_path, write_tables
 from dfer.training.device import pick_device
 
 RUNS = "results/*/runs/*/*/checkpoint.safetensors"
@@ -42,11 +50,15 @@ def find_checkpoint(path: Path) -> Path:
     """The checkpoint in a run's folder.
 
     Raises:
-        UserError: there is none; the message lists the runs below `results/`.
+        UserError: there is none, and the message lists the runs below `results/`; or it may not be
+            read.
     """
     checkpoint = path / "checkpoint.safetensors"
-    if checkpoint.is_file():
+    try:
+        check_readable(checkpoint)
         return checkpoint
+    except OSError:
+        pass
     runs = sorted(str(file.parent) for file in Path().glob(RUNS))
     listed = "\n  ".join(["Trained runs here:", *runs]) if runs else "Train one first."
     raise UserError(f"{path}: no trained run (checkpoint.safetensors) in this folder. {listed}")
@@ -68,18 +80,56 @@ def landmark_settings(run: TrainedRun, given: str | None) -> LandmarkSettings:
     return LandmarkSettings("dlib")
 
 
+def usable(paths: Iterable[Path]) -> tuple[list[Clip], list[tuple[Path, str]]]:
+    """As `find_clips`; what the file system refuses is one of those that are not used.
+
+    Raises:
+        UserError: as `find_clips`.
+    """
+    clips: dict[Clip, None] = {}
+    unused: list[tuple[Path, str]] = []
+    for path in paths:
+        try:
+            found, aside = find_clips([path])
+        except OSError as error:
+            unused.append((path, str(refused(path, error))))
+        else:
+            clips.update(dict.fromkeys(found))
+            unused += aside
+    return list(clips), unused
+
+
 def output_names(clips: Sequence[Clip]) -> list[str]:
-    """A file name without suffix for each clip: its own, numbered where it is taken."""
+    """A file name without suffix for each clip: its own, numbered where it is taken.
+
+    It is cut where a window's number and a suffix behind it would make it too long.
+    """
     names: list[str] = []
     for clip in clips:
         path = clip.path.resolve()
-        own = name = path.stem if clip.media == "video" else path.name
-        number = 1
+        own = path.stem if clip.media == "video" else path.name
+        while len(os.fsencode(own)) > NAME_MAX - len("-999-999999.png"):
+            own = own[:-1]
+        name, number = own, 1
         while name in names:
             number += 1
             name = f"{own}-{number}"
         names.append(name)
     return names
+
+
+def check_outputs(wanted: Wanted, out: Path | None, names: Sequence[str]) -> None:
+    """Find out before the work whether its results can be written.
+
+    Raises:
+        UserError: one cannot be.
+    """
+    outputs = [] if out is None else [out, rejects_path(out)]
+    for folder, suffix in ((wanted.overlays, ".mp4"), (wanted.strips, "-000.png")):
+        if folder is not None:
+            outputs += [folder / f"{name}{suffix}" for name in names[:1]]
+    for path in outputs:
+        check_writable(path)
 
 
 def counted(number: int, thing: str) -> str:
@@ -119,7 +169,10 @@ def main(args: argparse.Namespace) -> None:
             f"--window {args.window:g} --stride {stride:g}: give seconds above 0, and a stride "
             "no longer than a window, so that every frame is in one."
         )
-    clips, unused = find_clips(args.clips)
+    clips, unused = usable(args.clips)
+    names = output_names(clips)
+    wanted = Wanted(args.window, stride, args.out_overlays, args.out_strips)
+    check_outputs(wanted, args.out, names)
     run = load_run(find_checkpoint(args.run))
     run.model.to(pick_device(args.threads))
 
@@ -132,18 +185,21 @@ def main(args: argparse.Namespace) -> None:
     landmarks = landmark_settings(run, args.landmark_settings)
     backend = open_backend(landmarks)
     for path, reason in unused:
-        print(f"\n{path}: not used: {reason}")
+        print(printable(f"\n{path}: not used: {reason}"), flush=True)
     rows: list[tuple] = []
     rejects: list[tuple] = [(str(path), None, None, None, reason) for path, reason in unused]
-    wanted = Wanted(args.window, stride, args.out_overlays, args.out_strips)
-    for clip, name in zip(clips, output_names(clips), strict=True):
-        print(f"\n{clip.path}: ", end="", flush=True)
-        outcome = predict_clip(run, clip, name, backend, landmarks, wanted)
-        print("\n".join(outcome.lines))
-        rows += outcome.rows
-        rejects += outcome.rejects
-    if args.out:
-        write_tables(args.out, rows, rejects, run.classes)
+    passes = 4 if wanted.overlays else 3  # follow, cut out, classify, draw
+    progress = Progress("predict", len(clips), passes)
+    try:
+        for clip, name in zip(clips, names, strict=True):
+            outcome = predict_clip(run, clip, name, backend, landmarks, wanted, progress)
+            print(printable("\n".join([f"\n{clip.path}: {outcome.lines[0]}", *outcome.lines[1:]])))
+            rows += outcome.rows
+            rejects += outcome.rejects
+            progress.done()
+    finally:  # a full disk, or Ctrl-C, loses nothing that was found
+        if args.out:
+            write_tables(args.out, rows, rejects, run.classes)
 
     files = sum(window is None for _, window, *_ in rejects)
     predicted = len({file for file, *_ in rows})
@@ -154,7 +210,7 @@ def main(args: argparse.Namespace) -> None:
     if not rows:
         file, *_, reason = rejects[0]
         more = f" (and {len(rejects) - 1} more, see above)" if len(rejects) > 1 else ""
-        raise UserError(f"nothing could be predicted. {file}: {reason}{more}")
+        raise UserError(printable(f"nothing could be predicted. {file}: {reason}{more}"))
 
 
 if __name__ == "__main__":

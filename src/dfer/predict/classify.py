@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from dfer.analysis.relevance import relevance
 from dfer.clips.loader import EvaluationClips, evaluation_batches
+from dfer.clips.progress import Progress
 from dfer.clips.store import ClipStore, ShardWriter
 from dfer.models.checkpoint import TrainedRun
 from dfer.predict.face import Footage, cut_faces
@@ -65,13 +67,27 @@ def stored(
         with ShardWriter(shard) as writer:
             for number, faces in cut_faces(footage, windows, count):
                 writer.add(str(number), faces)
-        yield EvaluationClips(
+        yield _Windows(
+            footage.progress,
             ClipStore([shard]),
             [str(window.number) for window in windows],
             [0] * len(windows),  # there are no labels
             frames=count,
             size=run.image_size,
         )
+
+
+class _Windows(EvaluationClips):
+    """Windows of a clip, of which one is told as it is read."""
+
+    def __init__(self, progress: Progress | None, *words: Any, **more: Any) -> None:
+        super().__init__(*words, **more)
+        self._progress = progress
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        if self._progress is not None:
+            self._progress.at(index / len(self))
+        return super().__getitem__(index)
 
 
 def classify(

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
+
+from dfer.clips.progress import Progress
+from dfer.clips.readable import refused
 from dfer.clips.video import ClipError
 from dfer.faces.settings import LandmarkSettings
 from dfer.faces.track import Backend
@@ -56,6 +60,7 @@ def predict_clip(
     backend: Backend,
     landmarks: LandmarkSettings,
     wanted: Wanted,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Predict all windows of a clip that show a face; a clip that cannot be used is a reject.
 
@@ -63,15 +68,17 @@ def predict_clip(
         run: its model on the device to use.
         name: of the clip's pictures, without suffix.
         backend: of `landmarks`.
+        progress: told of each frame that is read; None: nobody is.
     """
     try:
-        footage = follow(clip, backend, landmarks.every)
+        footage = follow(clip, backend, landmarks.every, progress)
         windows = footage.windows(wanted.seconds, wanted.stride)
         shares = [footage.face_share(window) for window in windows]
         reasons = [reason_against(share, landmarks.min_face_share) for share in shares]
         usable = [window for window, reason in zip(windows, reasons, strict=True) if not reason]
         predictions = predict_windows(run, footage, usable, name, wanted)
-    except ClipError as error:
+    except (ClipError, OSError, av.FFmpegError) as caught:
+        error = caught if isinstance(caught, ClipError) else refused(clip.path, caught)
         reject = (str(clip.path), None, None, None, str(error))
         return Outcome(rejects=[reject], lines=[f"not used: {error}"])
     outcome = Outcome(lines=[described(footage)])
@@ -108,6 +115,10 @@ def predict_windows(
                 faces = data.store.frames(str(number), range(data.frames))
                 path = wanted.strips / f"{name}-{number:03}.png"
                 write_strip(path, footage, prediction, faces, run.classes)
+                if footage.progress is not None:
+                    footage.progress.say()
+        if footage.progress is not None:
+            footage.progress.passed()
     if wanted.overlays is not None:
         write_overlay(wanted.overlays / f"{name}.mp4", footage, predictions, run.classes)
     return predictions

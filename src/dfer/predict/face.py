@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dfer.clips.progress import Progress
+from dfer.clips.readable import ReadableFrames
 from dfer.clips.store import FACE_SIZE
-from dfer.clips.video import ClipError, Frames
+from dfer.clips.video import ClipError
 from dfer.faces.similarity import transforms, warp
 from dfer.faces.track import Backend, Face, track
 from dfer.predict.footage import Clip, frame_times
@@ -23,6 +25,7 @@ class Footage:
         times: as `frame_times` gives them; None where the clip is a folder of images.
         lost: frames that do not decode.
         notes: what was done to the frames, or left out.
+        progress: told of each frame that is read again; None: nobody is.
     """
 
     clip: Clip
@@ -30,6 +33,11 @@ class Footage:
     times: np.ndarray | None
     lost: int
     notes: tuple[str, ...] = ()
+    progress: Progress | None = None
+
+    def frames(self) -> ReadableFrames:
+        """The frames of the clip, read again."""
+        return ReadableFrames(self.clip.path, self.clip.media, self.progress)
 
     def windows(self, seconds: float, stride: float) -> list[Window]:
         """The windows, see `cut_windows`; a folder of images is one, whatever its length."""
@@ -43,23 +51,24 @@ class Footage:
         return sum(face.found != "missing" for face in faces) / len(faces)
 
 
-def follow(clip: Clip, backend: Backend, every: int) -> Footage:
+def follow(clip: Clip, backend: Backend, every: int, progress: Progress | None = None) -> Footage:
     """Follow the face of a clip from its first frame to its last.
 
     Args:
         every: detect in every n-th frame, carry the box between.
+        progress: told of each frame, now and later; None: nobody is.
 
     Raises:
         ClipError: the clip cannot be decoded, or has no face at all.
     """
-    frames = Frames(clip.path, clip.media)
+    frames = ReadableFrames(clip.path, clip.media, progress)
     faces = track(frames, backend, every)
     if all(face.found == "missing" for face in faces):
         raise ClipError(f"no face found in any of the {len(faces)} frames.")
     times = None
     if clip.media == "video":
-        times = frame_times(clip.path, len(faces), frames.stamps)
-    return Footage(clip, faces, times, frames.lost, tuple(frames.notes))
+        times = frame_times(frames.path, len(faces), frames.stamps)
+    return Footage(clip, faces, times, frames.lost, tuple(frames.notes), progress)
 
 
 def cut_faces(
@@ -87,7 +96,7 @@ def cut_faces(
         for frame in window.chosen(count).tolist():
             wanted[frame].append((window.number, matrices[frame - window.start]))
     cut: dict[int, list[np.ndarray]] = defaultdict(list)
-    for number, frame in enumerate(Frames(footage.clip.path, footage.clip.media)):
+    for number, frame in enumerate(footage.frames()):
         for window, matrix in wanted.pop(number, ()):
             cut[window].append(warp(frame, matrix, FACE_SIZE))
             if len(cut[window]) == count:

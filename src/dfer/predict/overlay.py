@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw
 
 from dfer.analysis.relevance import upsample
 from dfer.clips.store import FACE_SIZE
-from dfer.clips.video import Frames
 from dfer.faces.similarity import face_transform
 from dfer.faces.track import Face
 from dfer.figures.heat import heat_over
@@ -56,7 +55,7 @@ def annotated(
     moments = (np.arange(MOMENTS) + 0.5) / MOMENTS * times[-1]
     shown = [owners[number] for number in np.searchsorted(times, moments, side="right") - 1]
     colours = [FAINT if owner is None else colour_of(owner.label) for owner in shown]
-    for number, frame in enumerate(Frames(footage.clip.path, footage.clip.media)):
+    for number, frame in enumerate(footage.frames()):
         face, owner = footage.faces[number], owners[number]
         text = "no prediction" if owner is None else owner.text(classes, 1)
         if face.points is None:

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from dfer.analysis.relevance import upsample
 from dfer.clips.store import FACE_SIZE
 from dfer.figures.heat import heat_over
+from dfer.files import printable
 from dfer.predict.classify import Prediction
 from dfer.predict.face import Footage
 from dfer.predict.pictures import INK, PAPER, colour_of, font, write_png
@@ -40,7 +41,8 @@ def write_strip(
         captions = [f"{footage.times[number]:.2f} s" for number in prediction.chosen]
     heat = upsample(torch.from_numpy(prediction.maps), FACE_SIZE).numpy()
     top = prediction.text(classes, 1)
-    title = f"{footage.clip.path.name}   {prediction.window.text()}   {top}"
+    name = printable(footage.clip.path.name).replace("\n", " ")
+    title = f"{name}   {prediction.window.text()}   {top}"
     write_png(path, strip(faces, heat, captions, prediction.probabilities, classes, title))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from dfer.files import write_parquet
+from dfer.files import printable, write_parquet
 
 PLACE = [
     ("file", pa.string()),
@@ -28,11 +28,25 @@ def write_tables(
 ) -> None:
     """Write the predictions, and beside them what could not be used.
 
+    A name that is not UTF-8 is told by its bytes, as `printable` does it.
+
     Args:
         rows: in the columns of `predictions_schema`.
         rejects: in the columns of `REJECTS`.
     """
     schema = predictions_schema(classes)
-    write_parquet(pd.DataFrame(rows, columns=schema.names), out, schema)
-    table = pd.DataFrame(rejects, columns=REJECTS.names).astype({"window": "Int32"})
-    write_parquet(table, out.with_suffix(".rejects.parquet"), REJECTS)
+    write_parquet(pd.DataFrame(_written(rows), columns=schema.names), out, schema)
+    table = pd.DataFrame(_written(rejects), columns=REJECTS.names).astype({"window": "Int32"})
+    write_parquet(table, rejects_path(out), REJECTS)
+
+
+def rejects_path(out: Path) -> Path:
+    """The table of what could not be used, beside that of the predictions."""
+    return out.with_suffix(".rejects.parquet")
+
+
+def _written(rows: Sequence[tuple]) -> list[tuple]:
+    return [
+        tuple(printable(value) if isinstance(value, str) else value for value in row)
+        for row in rows
+    ]

@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from dfer.errors import UserError, stage
-from dfer.files import atomic
+from dfer.files import check_readable, write_bytes
 from dfer.models.backbone import load_backbone
 from dfer.settings import BackboneSettings
 
@@ -49,9 +49,10 @@ def read_features(path: Path | str, classes: int) -> Tensor:
     """The features that this stage wrote, (#class, D) float32.
 
     Raises:
-        UserError: the file is missing, damaged, or of another number of classes.
+        UserError: the file is missing, unreadable, damaged, or of another number of classes.
     """
     try:
+        check_readable(path)
         features = load_file(path)["features"]
     except (FileNotFoundError, SafetensorError, KeyError) as error:
         raise UserError(
@@ -85,8 +86,7 @@ def main(args: argparse.Namespace) -> None:
     features = text_features(backbone, words)
     header = {"words": words, "model": backbone.model, "weights": backbone.weights}
     text = json.dumps(header, ensure_ascii=False)  # one entry: safetensors keeps no order of two
-    with atomic(args.out) as temporary:
-        save_file({"features": features.contiguous()}, temporary, {"text": text})
+    write_bytes(save({"features": features.contiguous()}, {"text": text}), args.out)
 
 
 if __name__ == "__main__":
