@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from dfer.clips import video
-from dfer.clips.video import ClipError, Frames, av_frames, decord_frames, natural_key
+from dfer.clips.images import natural_key
+from dfer.clips.video import ClipError, Frames, av_frames, decord_frames
 
 needs_decord = pytest.mark.skipif(video.find_spec("decord") is None, reason="no decord here")
 

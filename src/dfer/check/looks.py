@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import simplejpeg
 
-from dfer.clips.media import IMAGE_SUFFIXES
+from dfer.clips.images import frame_names
 from dfer.clips.store import FACE_SIZE, QUALITY, SUBSAMPLING
-from dfer.clips.video import ClipError, Frames, natural_key
+from dfer.clips.video import ClipError, Frames
 
 EVERY = 10  # of a clip's frames, one in so many is encoded for the estimate
 CHUNK = 64  # clips that are queued for a worker at a time
@@ -62,7 +62,7 @@ def look(root: Path, row: tuple[str, str, str]) -> Look:
     """Decode all frames of the clip (id, path, media)."""
     clip, path, media = row
     names = _images(root / path) if media == "frames" else []
-    scrambled = sorted(names) != sorted(names, key=natural_key)
+    scrambled = sorted(names) != names
     frames, sizes, encoded, size = Frames(root / path, media), set(), 0, 0
     count, error = 0, ""
     try:
@@ -98,13 +98,10 @@ def sample(clips: pd.DataFrame, size: int) -> pd.DataFrame:
 
 
 def _images(folder: Path) -> list[str]:
+    """The names of a folder's frames, in the order of time."""
     try:
         with os.scandir(folder) as entries:
-            return [
-                entry.name
-                for entry in entries
-                if entry.name.lower().endswith(IMAGE_SUFFIXES) and entry.name[0] != "."
-            ]
+            return frame_names(entry.name for entry in entries)[0]
     except (FileNotFoundError, NotADirectoryError):
         return []
 

@@ -12,6 +12,10 @@ VIDEO_SUFFIXES = (
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
+class ClipError(Exception):
+    """A clip that cannot be used. The message is a sentence for the table of rejects."""
+
+
 def is_inside(path: str) -> bool:
     """Whether a POSIX path stays below the folder that it is relative to.
 

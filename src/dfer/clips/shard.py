@@ -67,6 +67,7 @@ def work_through(
             rejects.append((clip, path, stage, str(error)))
             message = f"REJECTED: {error}"
         else:
+            message += "".join(f", {note}" for note in frames.notes)
             if frames.lost:
                 incomplete += 1
                 message += f", {frames.lost} lost: they do not decode"

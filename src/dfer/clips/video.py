@@ -1,36 +1,32 @@
 """The frames of a clip, from a video or from a folder of images, one at a time.
 
-Videos are decoded by decord, or by PyAV where decord is not installed (it has no wheel for some
-platforms); both give the same frames. This module works around faults of decord 0.6.0: it silently
-repeats frames that it cannot decode (trimmed phone videos), gives up on a file with one damaged
-packet, and may hang or crash. In all these cases PyAV goes on from the frame that decord reached.
+Which decoder takes a video is decided before its first frame (`dfer.clips.decoder`), and does not
+depend on what is installed: where decord is not (it has no wheel for some platforms), PyAV gives
+the same frames. decord 0.6.0 gives up on a file with one damaged packet, and may hang or crash;
+then PyAV goes on from the frame that decord reached, if it gives that frame as decord did.
 
 A clip is usable if at least `MIN_DECODED` of its frames decode, by whichever decoder; else it is a
 `ClipError`. `Frames.lost` says how many did not.
 """
 
 import multiprocessing
-import re
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image, ImageOps
 
-from dfer.clips.media import IMAGE_SUFFIXES, Media
+from dfer.clips.decoder import Plan, expected_of_fields, plan_video
+from dfer.clips.images import frame_names, read_image
+from dfer.clips.media import IMAGE_SUFFIXES, ClipError, Media
 
 MIN_DECODED = 0.9  # share of a clip's frames that must decode
 BATCH = 8  # frames that decord decodes at a time: bounds the memory
 TIME_LIMIT = 60.0  # seconds without a frame before decord is taken to hang
-
-
-class ClipError(Exception):
-    """A clip that cannot be used. The message is a sentence for the table of rejects."""
+SEAM = 2.0  # of 255: mean difference up to which two decoders give the same frame
 
 
 class DecordError(Exception):
@@ -38,10 +34,11 @@ class DecordError(Exception):
 
 
 class Frames:
-    """Iterate over the frames of a clip: uint8 RGB (H, W, 3), upright, in the order of time.
+    """Iterate over the frames of a clip: uint8 RGB (H, W, 3), as shown, in the order of time.
 
     Frames are decoded as they are asked for, so a long video needs no more memory than a short
-    one. The rotation that phones write into a video, or cameras into an image, is applied.
+    one. They are upright, not mirrored, of square pixels and standard range, as players show them
+    (`dfer.clips.shown`); interlaced video is deinterlaced.
 
     Args:
         path: a video file, or a folder of images, which are taken in natural order (2 before 10);
@@ -50,6 +47,11 @@ class Frames:
 
     Attributes:
         lost: how many frames did not decode; known when the iteration has ended.
+        decoder: "decord", "PyAV", both where one took over, or "Pillow" for images; known when it
+            has begun.
+        notes: what was done to the frames, or left out, that a user may want to know.
+        stamps: seconds at which each frame shows, None where one has no time, as far as frames
+            have been decoded by PyAV; None if not all of them were.
 
     Raises:
         ClipError: while iterating: the clip is missing, empty, undecodable, or more than
@@ -58,10 +60,19 @@ class Frames:
 
     def __init__(self, path: Path | str, media: Media) -> None:
         self.path, self.media = Path(path), media
-        self.lost = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.lost, self.decoder = 0, ""
+        self.notes: list[str] = []
+        self.stamps: list[float | None] | None = None
+
+    def described(self) -> str:
+        """Who decoded the frames, and the notes."""
+        return "; ".join([self.decoder, *self.notes])
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        self.lost = 0
+        self._begin()
         if not self.path.exists():
             raise ClipError(f"{self.path.name} does not exist.")
         if self.path.is_dir() != (self.media == "frames"):
@@ -72,42 +83,63 @@ class Frames:
         yield from self._images() if self.media == "frames" else self._video()
 
     def _images(self) -> Iterator[np.ndarray]:
-        images = sorted(
-            (
-                file
-                for file in self.path.iterdir()
-                if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
-            ),
-            key=lambda file: natural_key(file.name),
-        )
-        if not images:
+        self.decoder = "Pillow"
+        names, note = frame_names(file.name for file in self.path.iterdir())
+        self.notes += [note] * bool(note)
+        if not names:
             raise ClipError(f"{self.path.name} has no images ({', '.join(IMAGE_SUFFIXES)}).")
-        for file in images:
+        for name in names:
             try:
-                image = read_image(file)
+                image = read_image(self.path / name)
             except Exception:  # PIL raises errors of many classes for damaged bytes
                 self.lost += 1
                 continue
             yield image
-        self._judge(len(images) - self.lost, len(images))
+        self._judge(len(names) - self.lost, len(names))
 
     def _video(self) -> Iterator[np.ndarray]:
         if self.path.stat().st_size == 0:
             raise ClipError(f"{self.path.name} is an empty file (0 bytes).")
-        expected = count_frames(self.path)
-        decoded = 0
-        try:
-            if find_spec("decord") is None:
-                raise DecordError("not installed")
-            for frame in decord_frames(self.path):
-                yield frame
-                decoded += 1
-        except DecordError:
-            for frame in islice(av_frames(self.path), decoded, None):
-                yield frame
-                decoded += 1
+        plan = plan_video(self.path)
+        self.notes += plan.notes()
+        decoded, last, finished = 0, None, False
+        if plan.decoder == "decord" and find_spec("decord") is not None:
+            self.decoder = "decord"
+            try:
+                for frame in decord_frames(self.path):
+                    yield frame
+                    decoded, last = decoded + 1, frame
+                finished = True
+            except DecordError:
+                pass
+        if not finished:
+            self.decoder = "decord, then PyAV" if decoded else "PyAV"
+            self.stamps = []
+            for frame, stamp in av_pictures(self.path, plan):
+                self.stamps.append(stamp)
+                if len(self.stamps) == decoded:
+                    self._compare(frame, last)
+                elif len(self.stamps) > decoded:
+                    yield frame
+            if len(self.stamps) < decoded:
+                self.stamps = None
+            else:
+                decoded = len(self.stamps)
+        expected = plan.expected
+        if plan.interlaced:
+            shown = sorted(stamp for stamp in self.stamps or () if stamp is not None)
+            expected = round(expected_of_fields(plan.stamps, shown) / plan.complete)
         self.lost = max(0, expected - decoded)
         self._judge(decoded, expected)
+
+    def _compare(self, frame: np.ndarray, last: np.ndarray) -> None:
+        """Whether PyAV gives the frame at which decord stopped as decord did."""
+        same = frame.shape == last.shape
+        if not same or np.abs(frame.astype(np.int16) - last).mean() > SEAM:
+            raise ClipError(
+                f"{self.path.name}: decord stopped at frame {len(self.stamps)}, and PyAV sees "
+                "another picture there; the file is damaged. Convert it anew, to MP4."
+            )
 
     def _judge(self, decoded: int, expected: int) -> None:
         if decoded == 0:
@@ -117,53 +149,6 @@ class Frames:
                 f"{self.path.name}: only {decoded} of {expected} frames can be decoded; the file "
                 "is damaged or cut off."
             )
-
-
-def natural_key(name: str) -> tuple[list[int | str], str]:
-    """Sort key under which numbers in names count as numbers: 2.jpg before 10.jpg."""
-    parts = re.split(r"([0-9]+)", name)  # text and digits take turns
-    return [int(part) if i % 2 else part.lower() for i, part in enumerate(parts)], name
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Decode an image: uint8 RGB (H, W, 3), upright. Half an image is an `OSError`."""
-    with Image.open(path) as image:
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-
-
-def count_frames(path: Path) -> int:
-    """How many frames a video should show, from its packets and its header; nothing is decoded.
-
-    Packets that an edit list hides (trimmed videos) do not count. Where the packets end before
-    the duration that the header states, the file was cut off, and the frames that are gone are
-    counted by proportion.
-
-    Raises:
-        ClipError: the file is no video.
-    """
-    packets, end = 0, 0.0
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise ClipError(f"{path.name} has no video stream.")
-            stream = container.streams.video[0]
-            if stream.codec_context is None:
-                raise ClipError(f"{path.name} is of a kind of video that FFmpeg does not know.")
-            stated = float(stream.duration * stream.time_base) if stream.duration else 0.0
-            try:
-                for packet in container.demux(stream):
-                    if packet.size and not packet.is_discard:
-                        packets += 1
-                        if packet.pts is not None:
-                            last = packet.pts + (packet.duration or 0) - (stream.start_time or 0)
-                            end = max(end, float(last * stream.time_base))
-            except av.FFmpegError:
-                pass  # the end of what can be read
-    except (av.FFmpegError, OSError) as error:
-        raise ClipError(f"{path.name} cannot be opened as a video ({error.strerror}).") from error
-    if packets and 0 < end < stated - 2 * end / packets:  # two frames: durations are rounded
-        return round(packets * stated / end)
-    return packets
 
 
 def decord_frames(path: Path) -> Iterator[np.ndarray]:
@@ -176,7 +161,10 @@ def decord_frames(path: Path) -> Iterator[np.ndarray]:
         DecordError: a frame cannot be decoded, was replaced by its neighbour, took longer than
             `TIME_LIMIT`, or crashed decord. The frames before it have been yielded and are right.
     """
-    import_module("decord")  # here, once, and not in each process
+    try:
+        import_module("decord")  # here, once, and not in each process
+    except (ImportError, OSError) as error:  # there, but not for this machine
+        raise DecordError(str(error)) from error
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_send_frames, args=(path, theirs, ours), daemon=True)
@@ -229,19 +217,71 @@ def _send_frames(path: Path, connection: Connection, receiver: Connection) -> No
 
 def av_frames(path: Path) -> Iterator[np.ndarray]:
     """Decode a video with PyAV, leaving out the packets that do not decode."""
+    for picture, _ in av_pictures(path, plan_video(path)):
+        yield picture
+
+
+def av_pictures(path: Path, plan: Plan) -> Iterator[tuple[np.ndarray, float | None]]:
+    """The frames as `av_frames` gives them, each with its time in seconds, if it has one."""
     with av.open(str(path), metadata_errors="replace") as container:
-        stream = container.streams.video[0]
+        stream = container.streams[plan.stream]
         stream.codec_context.thread_count = 1
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.FFmpegError):
-                return
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                continue
-            for frame in frames:
-                turns = round(frame.rotation / 90)  # anticlockwise
-                yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+        frames = _decoded(container, stream)
+        for frame in deinterlaced(frames, stream) if plan.interlaced else frames:
+            yield plan.showing.picture(frame), frame.time
+
+
+def deinterlaced(
+    frames: Iterator[av.VideoFrame], stream: av.VideoStream
+) -> Iterator[av.VideoFrame]:
+    """One frame for each of `frames`; where it is marked as two fields, as its first one shows it.
+
+    The lines of the second field are made anew from the first and its neighbours in time (FFmpeg's
+    bwdif), since the two show a moving face at two places.
+    """
+    graph, form = None, None
+    for frame in frames:
+        if (frame.width, frame.height, frame.format.name) != form:
+            if graph is not None:
+                yield from _pulled(graph, end=True)
+            form = (frame.width, frame.height, frame.format.name)
+            graph = av.filter.Graph()
+            source = graph.add_buffer(
+                width=frame.width,
+                height=frame.height,
+                format=frame.format,
+                time_base=stream.time_base,
+            )
+            bwdif = graph.add("bwdif", "mode=send_frame:deint=interlaced")
+            graph.link_nodes(source, bwdif, graph.add("buffersink")).configure()
+        graph.push(frame)
+        yield from _pulled(graph)
+    if graph is not None:
+        yield from _pulled(graph, end=True)
+
+
+def _pulled(graph: av.filter.Graph, end: bool = False) -> Iterator[av.VideoFrame]:
+    """The frames that a filter has ready; at the end, all that it has."""
+    if end:
+        graph.push(None)
+    while True:
+        try:
+            yield graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+
+
+def _decoded(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.VideoFrame]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError):
+            return
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            continue
+        yield from frames

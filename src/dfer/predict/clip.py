@@ -128,4 +128,5 @@ def described(footage: Footage) -> str:
     found = sum(face.found != "missing" for face in footage.faces)
     length = f"{frames} images" if footage.times is None else f"{footage.times[-1]:.2f} s"
     lost = f"; {footage.lost} more do not decode" if footage.lost else ""
-    return f"{length}, a face in {found} of {frames} frames{lost}"
+    notes = "".join(f"; {note}" for note in footage.notes)
+    return f"{length}, a face in {found} of {frames} frames{lost}{notes}"

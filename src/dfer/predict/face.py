@@ -22,12 +22,14 @@ class Footage:
         faces: one a frame.
         times: as `frame_times` gives them; None where the clip is a folder of images.
         lost: frames that do not decode.
+        notes: what was done to the frames, or left out.
     """
 
     clip: Clip
     faces: list[Face]
     times: np.ndarray | None
     lost: int
+    notes: tuple[str, ...] = ()
 
     def windows(self, seconds: float, stride: float) -> list[Window]:
         """The windows, see `cut_windows`; a folder of images is one, whatever its length."""
@@ -54,8 +56,10 @@ def follow(clip: Clip, backend: Backend, every: int) -> Footage:
     faces = track(frames, backend, every)
     if all(face.found == "missing" for face in faces):
         raise ClipError(f"no face found in any of the {len(faces)} frames.")
-    times = frame_times(clip.path, len(faces)) if clip.media == "video" else None
-    return Footage(clip, faces, times, frames.lost)
+    times = None
+    if clip.media == "video":
+        times = frame_times(clip.path, len(faces), frames.stamps)
+    return Footage(clip, faces, times, frames.lost, tuple(frames.notes))
 
 
 def cut_faces(

@@ -1,15 +1,15 @@
 """One's own footage: which clips the given files and folders are, and when their frames show."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 
+from dfer.clips.decoder import read_facts
+from dfer.clips.images import natural_order
 from dfer.clips.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Media
-from dfer.clips.video import natural_key
 from dfer.errors import UserError
 
 
@@ -46,10 +46,8 @@ def find_clips(paths: Iterable[Path]) -> tuple[list[Clip], list[tuple[Path, str]
             else:
                 clips[Clip(path, "video")] = None
             continue
-        inside = sorted(
-            (file for file in path.iterdir() if not file.name.startswith(".")),
-            key=lambda file: natural_key(file.name),
-        )
+        visible = (file.name for file in path.iterdir() if not file.name.startswith("."))
+        inside = [path / name for name in natural_order(visible)]
         videos = [file for file in inside if _is(file, VIDEO_SUFFIXES)]
         images = [file for file in inside if _is(file, IMAGE_SUFFIXES)]
         if videos:
@@ -74,39 +72,51 @@ def find_clips(paths: Iterable[Path]) -> tuple[list[Clip], list[tuple[Path, str]
     return list(clips), unused
 
 
-def frame_times(video: Path, frames: int) -> np.ndarray:
-    """When each frame of a video shows, by its own time stamps; nothing is decoded.
+def frame_times(
+    video: Path, frames: int, stamps: Sequence[float | None] | None = None
+) -> np.ndarray:
+    """When each frame of a video shows, by its own time stamps; nothing more is decoded.
 
-    Where there are not as many stamps as frames, because some did not decode or have none, the
-    frames are spread evenly over the same time.
+    Frames with the same stamp are parted: they share the time until the next one. Where there are
+    not as many stamps as frames, because some did not decode or have none, the frames are spread
+    evenly over the same time.
 
     Args:
         video: a file that could be decoded.
         frames: how many frames it gave.
+        stamps: seconds of each of them, where the decoder knows (`Frames.stamps`).
 
     Returns:
         float64 (frames + 1,): seconds from the first frame, rising; then the end of the last.
     """
-    stamps, durations = [], []
-    with av.open(str(video), metadata_errors="replace") as container:
-        stream = container.streams.video[0]
-        rate, unit = float(stream.average_rate or 25), float(stream.time_base)
-        try:
-            for packet in container.demux(stream):
-                if packet.size and not packet.is_discard:
-                    stamps.append(packet.dts if packet.pts is None else packet.pts)
-                    durations.append(packet.duration or 0)
-        except av.FFmpegError:
-            pass  # the end of what can be read
-    known = [stamp for stamp in stamps if stamp is not None]
-    if not known:
-        return np.arange(frames + 1) / rate
-    starts = (np.sort(known) - min(known)) * unit
-    last = durations[stamps.index(max(known))] * unit or 1 / rate
-    times = np.append(starts, starts[-1] + last)
-    if len(starts) == frames and (np.diff(times) > 0).all():
-        return times
+    facts = read_facts(video)
+    packets = np.array(facts.stamps)
+    if stamps is not None and len(stamps) == frames and None not in stamps:
+        shown = np.array(stamps, float)
+    else:
+        shown = packets
+    if not len(shown):
+        return np.arange(frames + 1) / facts.rate
+    shown = _rising(shown, 1 / facts.rate)
+    last = facts.end - packets[-1] if len(packets) else 0.0
+    starts = shown - shown[0]
+    times = np.append(starts, starts[-1] + (last if last > 0 else 1 / facts.rate))
+    if len(starts) == frames:
+        return _parted(times)
     return np.linspace(0, times[-1], frames + 1)
+
+
+def _rising(stamps: np.ndarray, step: float) -> np.ndarray:
+    """Time stamps that never fall: where a clock begins anew, time goes on by one `step`."""
+    steps = np.diff(stamps)
+    return stamps[0] + np.append(0, np.cumsum(np.where(steps < 0, step, steps)))
+
+
+def _parted(times: np.ndarray) -> np.ndarray:
+    """Times of which none are equal: a run of equal ones is spread until the next."""
+    changes = np.append(True, np.diff(times) > 0)
+    places = np.flatnonzero(changes)
+    return np.interp(np.arange(len(times)), places, times[places])
 
 
 def _is(file: Path, suffixes: tuple[str, ...]) -> bool:

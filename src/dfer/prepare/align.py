@@ -9,7 +9,8 @@ few of its frames, is not in the output but in the table of rejects, with the re
 
 - landmarks: clip, frame, box x0 … y1 in pixels, detector's score (NaN when carried), points
   (68 × (x, y) in pixels), found ("detected" | "carried" | "missing"); a missing frame has NaN as
-  its box and null as its points;
+  its box and null as its points; decoder (who decoded the clip, and what was done to its frames,
+  such as "PyAV; deinterlaced");
 - rejects: clip, path, stage, reason.
 """
 
@@ -37,6 +38,7 @@ LANDMARKS_SCHEMA = pa.schema(
         ("score", pa.float32()),
         ("points", pa.list_(pa.float32())),
         ("found", pa.string()),
+        ("decoder", pa.string()),
     ]
 )
 
@@ -59,7 +61,7 @@ def align_clip(frames: Frames, backend: Backend, settings: LandmarkSettings) -> 
     return faces
 
 
-def to_rows(clip: str, faces: list[Face]) -> pd.DataFrame:
+def to_rows(clip: str, faces: list[Face], decoder: str = "") -> pd.DataFrame:
     """One row a frame, in the columns of `LANDMARKS_SCHEMA`."""
     nowhere = np.full(4, np.nan)
     boxes = np.stack([nowhere if face.box is None else face.box for face in faces])
@@ -71,6 +73,7 @@ def to_rows(clip: str, faces: list[Face]) -> pd.DataFrame:
             "score": [face.score for face in faces],
             "points": [None if face.points is None else face.points.ravel() for face in faces],
             "found": [face.found for face in faces],
+            "decoder": decoder,
         }
     )
 
@@ -91,7 +94,7 @@ def align_shard(
 
     def work(clip: str, frames: Frames) -> str:
         faces = align_clip(frames, backend, settings)
-        tables.append(to_rows(clip, faces))
+        tables.append(to_rows(clip, faces, frames.described()))
         missing = sum(face.found == "missing" for face in faces)
         return f"{len(faces)} frames" + f", {missing} without a face" * (missing > 0)
 
