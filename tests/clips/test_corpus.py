@@ -198,7 +198,7 @@ MIRRORED = ["mirrored as its display matrix says"]
 OTHERS = {
     "HEVC": Case(other("libx265", **QUIET)),
     "MPEG-4 in MP4": Case(other("mpeg4")),
-    "AV1": Case(other("libsvtav1", crf="20"), colours=12),
+    "AV1": Case(partial(encode, frames=SOURCE, codec="libsvtav1", crf="20"), colours=12),
     "10 bits": Case(plain(pixels="yuv420p10le")),
     "interlaced MP4": Case(plain(**INTERLACED), notes=["deinterlaced"]),
     "mirrored": Case(turned(0, hflip=True), notes=MIRRORED),
@@ -265,7 +265,7 @@ OTHERS = {
     "HEVC in MPEG-TS": Case(other("libx265", g="8", **QUIET), "a.ts"),
     "MPEG-2 in MPEG-TS": Case(other("mpeg2video", g="8"), "a.ts"),
     "coded as fields": Case(
-        partial(field_coded, count=COUNT), "a.mts", notes=["deinterlaced"], colours=3
+        partial(field_coded, count=COUNT), "a.mts", notes=["deinterlaced"], colours=5
     ),
     "interlaced MPEG-TS": Case(plain(g="8", **INTERLACED), "a.ts", notes=["deinterlaced"]),
     "MPEG-1": Case(other("mpeg1video", g="8"), "a.mpg"),

@@ -8,6 +8,7 @@ out, or to give other values (10 bits, interlaced video). So the frames of a fil
 whether decord is installed.
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,8 +27,10 @@ Decoder = Literal["decord", "PyAV"]
 
 DECORD_PIXELS = tuple(f"yuv{j}{chroma}p" for j in ("", "j") for chroma in (420, 422, 444))
 DECORD_MATRICES = (1, 2, 5, 6)  # BT.709, unspecified, BT.601 (two names), as ITU-T H.273 counts
+BROADCAST = ("mpegts", "mpeg")
 ABSOLUTE = ("matroska", "flv")  # their headers state when all streams end, on the file's clock
 SLACK = 0.1  # seconds: the packets of sound are so long at most
+BEHIND = 1.0  # seconds that streams are written apart at most
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,14 @@ class Facts:
         colours: number of the matrix from RGB.
         packets: those that show something.
         hidden: those that an edit list hides, so that a player does not show them.
+        halves: those of which the end is missing.
         first_is_key: whether decoding can begin with the first packet.
         stamps: seconds, sorted; of packets that show something and have a time.
         end: seconds at which the last packet of the stream ends.
         stated_end: seconds at which the header says that it ends; 0: it does not say.
-        slack: seconds by which that may be off, beside rounding to frames.
+        stated_packets: how many packets it says that there are, hidden ones left out; 0: it does
+            not say.
+        length: seconds that the packets take in the order of decoding, in which a file is cut.
         rate: frames a second, on average.
     """
 
@@ -88,11 +94,13 @@ class Facts:
     showing: Showing = field(default_factory=Showing)
     packets: int = 0
     hidden: int = 0
+    halves: int = 0
     first_is_key: bool = True
     stamps: tuple[float, ...] = ()
     end: float = 0.0
     stated_end: float = 0.0
-    slack: float = 0.0
+    stated_packets: int = 0
+    length: float = 0.0
     rate: float = 25.0
 
 
@@ -144,7 +152,7 @@ def against_decord(facts: Facts) -> str:
         return "no key frame at the start"
     if len(set(facts.stamps)) < facts.packets:
         return "frames without a time of their own"
-    if covered(facts) < 1:
+    if facts.halves or covered(facts) < 1:
         return "cut off"
     return ""
 
@@ -154,11 +162,11 @@ def covered(facts: Facts) -> float:
     if not facts.packets:
         return 1.0
     start = facts.stamps[0] if facts.stamps else 0.0
-    length = facts.end - start
-    frame = length / facts.packets
-    if length > 0 and facts.end < facts.stated_end - 2 * frame - facts.slack:  # they are rounded
-        return length / (facts.stated_end - start)
-    return 1.0
+    stated, frame = facts.stated_end - start, facts.length / facts.packets
+    if facts.end >= facts.stated_end - 2 * frame:  # durations are rounded
+        return 1.0
+    share = facts.packets / facts.stated_packets if facts.stated_packets else facts.length / stated
+    return min(share, 1.0) or 1.0
 
 
 def expected_of_fields(stamps: Sequence[float], shown: Sequence[float]) -> int:
@@ -191,6 +199,15 @@ def is_shown(codec: str, packet: bytes) -> bool:
         show_existing, show = (0x04, 0x01) if profile_3 else (0x08, 0x02)
         return together or bool(packet[0] & (show_existing | show))
     return True
+
+
+def is_whole(container: str, packet: av.Packet) -> bool:
+    """Whether a packet has all its bytes; the last one of a file that was cut off has not.
+
+    Half a picture decodes, to garbage below. In broadcast the same mark may mean less, and what
+    follows needs the picture.
+    """
+    return not packet.is_corrupt or container in BROADCAST
 
 
 def read_facts(path: Path) -> Facts:
@@ -234,7 +251,7 @@ def _facts(container: av.container.InputContainer, stream: av.VideoStream) -> Fa
         interlaced=context.field_order > 1,  # 1: progressive, 0: not known
     )
     transfer, matrix, frame = context.color_trc, None, None
-    stamps, keys, end_of_all = [], [], 0.0
+    stamps, keys, decoding, end_of_all = [], [], [], 0.0
     absolute = facts.container in ABSOLUTE
     packets = container.demux() if absolute else container.demux(stream)
     while True:
@@ -259,15 +276,21 @@ def _facts(container: av.container.InputContainer, stream: av.VideoStream) -> Fa
         if not is_shown(facts.codec, bytes(packet)):
             continue
         facts.packets += 1
+        facts.halves += not is_whole(facts.container, packet)
         keys.append(packet.is_keyframe)
         if time is not None:
             stamps.append(time * unit)
+            decoding.append((time if packet.dts is None else packet.dts) * unit)
             facts.end = max(facts.end, end)
     if frame is not None:
         transfer, facts.colours = frame.color_trc, int(frame.colorspace)
         facts.pixels = frame.format.name
         facts.interlaced |= frame.interlaced_frame
         matrix = _display_matrix(frame)
+    if len(decoding) > 1:
+        facts.length = (max(decoding) - min(decoding)) * len(decoding) / (len(decoding) - 1)
+    else:
+        facts.length = facts.end - min(stamps, default=0.0)
     facts.first_is_key = keys[:1] == [True]
     facts.stamps = tuple(sorted(stamps))
     facts.showing = Showing(
@@ -291,11 +314,22 @@ def _read_stated(
         duration = max(duration, stream.frames)
     if duration:
         facts.stated_end = float(((stream.start_time or 0) + duration) * stream.time_base)
+        facts.stated_packets = max(0, stream.frames - facts.hidden)
     elif end_of_all is not None and container.duration:
-        facts.slack = SLACK
         stated = container.duration / av.time_base
-        if end_of_all < stated - SLACK:
-            facts.stated_end = stated
+        slack = SLACK if len(container.streams) > 1 else 0.0
+        is_last = facts.end > end_of_all - BEHIND  # else the sound alone is cut off
+        if is_last and end_of_all < stated - slack:
+            facts.stated_end = min(stated, _tagged_end(stream) or stated)
+
+
+def _tagged_end(stream: av.VideoStream) -> float:
+    """Seconds at which a tag of Matroska says that the stream ends; 0: there is none."""
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag is None:
+        return 0.0
+    hours, minutes, seconds = map(float, tag.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _display_matrix(frame: av.VideoFrame) -> np.ndarray | None:

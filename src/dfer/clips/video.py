@@ -19,7 +19,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from dfer.clips.decoder import Plan, expected_of_fields, plan_video
+from dfer.clips.decoder import Plan, expected_of_fields, is_whole, plan_video
 from dfer.clips.images import frame_names, read_image
 from dfer.clips.media import IMAGE_SUFFIXES, ClipError, Media
 
@@ -274,12 +274,14 @@ def _pulled(graph: av.filter.Graph, end: bool = False) -> Iterator[av.VideoFrame
 def _decoded(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[av.VideoFrame]:
-    packets = container.demux(stream)
+    packets, name = container.demux(stream), container.format.name.split(",")[0]
     while True:
         try:
             packet = next(packets)
         except (StopIteration, av.FFmpegError):
             return
+        if not is_whole(name, packet):
+            continue
         try:
             frames = packet.decode()
         except av.FFmpegError:
