@@ -80,7 +80,8 @@ class Facts:
         stated_end: seconds at which the header says that it ends; 0: it does not say.
         stated_packets: how many packets it says that there are, hidden ones left out; 0: it does
             not say.
-        length: seconds that the packets take in the order of decoding, in which a file is cut.
+        pace: pictures a second, of those before the time at which the packets end in the order of
+            decoding, in which a file is cut; later ones have gaps.
         rate: frames a second, on average.
     """
 
@@ -100,7 +101,7 @@ class Facts:
     end: float = 0.0
     stated_end: float = 0.0
     stated_packets: int = 0
-    length: float = 0.0
+    pace: float = 25.0
     rate: float = 25.0
 
 
@@ -162,11 +163,11 @@ def covered(facts: Facts) -> float:
     if not facts.packets:
         return 1.0
     start = facts.stamps[0] if facts.stamps else 0.0
-    stated, frame = facts.stated_end - start, facts.length / facts.packets
+    frame = (facts.end - start) / facts.packets
     if facts.end >= facts.stated_end - 2 * frame:  # durations are rounded
         return 1.0
-    share = facts.packets / facts.stated_packets if facts.stated_packets else facts.length / stated
-    return min(share, 1.0) or 1.0
+    stated = facts.stated_packets or facts.pace * (facts.stated_end - start)
+    return min(1.0, facts.packets / stated)
 
 
 def expected_of_fields(stamps: Sequence[float], shown: Sequence[float]) -> int:
@@ -251,7 +252,7 @@ def _facts(container: av.container.InputContainer, stream: av.VideoStream) -> Fa
         interlaced=context.field_order > 1,  # 1: progressive, 0: not known
     )
     transfer, matrix, frame = context.color_trc, None, None
-    stamps, keys, decoding, end_of_all = [], [], [], 0.0
+    stamps, keys, decoded, end_of_all = [], [], 0.0, 0.0
     absolute = facts.container in ABSOLUTE
     packets = container.demux() if absolute else container.demux(stream)
     while True:
@@ -280,19 +281,20 @@ def _facts(container: av.container.InputContainer, stream: av.VideoStream) -> Fa
         keys.append(packet.is_keyframe)
         if time is not None:
             stamps.append(time * unit)
-            decoding.append((time if packet.dts is None else packet.dts) * unit)
+            decoded = (time if packet.dts is None else packet.dts) * unit
             facts.end = max(facts.end, end)
     if frame is not None:
         transfer, facts.colours = frame.color_trc, int(frame.colorspace)
         facts.pixels = frame.format.name
         facts.interlaced |= frame.interlaced_frame
         matrix = _display_matrix(frame)
-    if len(decoding) > 1:
-        facts.length = (max(decoding) - min(decoding)) * len(decoding) / (len(decoding) - 1)
-    else:
-        facts.length = facts.end - min(stamps, default=0.0)
     facts.first_is_key = keys[:1] == [True]
     facts.stamps = tuple(sorted(stamps))
+    settled = [stamp for stamp in facts.stamps if stamp <= decoded]
+    if len(settled) > 1 and settled[-1] > settled[0]:
+        facts.pace = (len(settled) - 1) / (settled[-1] - settled[0])
+    else:
+        facts.pace = facts.rate
     facts.showing = Showing(
         transfer=TRANSFERS.get(int(transfer), "SDR"),
         aspect=pixel_aspect(stream.sample_aspect_ratio),
