@@ -382,6 +382,23 @@ def test_a_video_that_is_cut_off_is_noticed(tmp_path, kind, share):
         assert frames.lost > 0
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.ts", "libx264"), ("a.ts", "mpeg2video"), ("a.mpg", "mpeg2video"), ("a.avi", "mpeg4")],
+)
+def test_a_picture_of_which_a_part_is_gone_is_lost_and_not_made_up(tmp_path, name, codec):
+    options = {"bf": "0"} if codec == "libx264" else {}
+    path = encode(tmp_path / name, SOURCE * 4, codec, g="4", b="4M", **options)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 1500] = bytes(1500)
+    path.write_bytes(data)
+    shown, frames = read(path)
+    assert frames.lost > 0
+    assert abs(len(shown) + frames.lost - 4 * COUNT) <= 2
+    assert set(map(number_of, shown)) <= set(range(COUNT))
+
+
 # --- a property ----------------------------------------------------------------------------------
 
 CONTAINERS = {

@@ -226,7 +226,7 @@ def av_pictures(path: Path, plan: Plan) -> Iterator[tuple[np.ndarray, float | No
     with av.open(str(path), metadata_errors="replace") as container:
         stream = container.streams[plan.stream]
         stream.codec_context.thread_count = 1
-        frames = _decoded(container, stream)
+        frames = _decoded(container, stream, patched=plan.decoder == "decord")
         for frame in deinterlaced(frames, stream) if plan.interlaced else frames:
             yield plan.showing.picture(frame), frame.time
 
@@ -272,8 +272,14 @@ def _pulled(graph: av.filter.Graph, end: bool = False) -> Iterator[av.VideoFrame
 
 
 def _decoded(
-    container: av.container.InputContainer, stream: av.VideoStream
+    container: av.container.InputContainer, stream: av.VideoStream, patched: bool
 ) -> Iterator[av.VideoFrame]:
+    """The frames of the packets that decode.
+
+    Args:
+        patched: with those of which a part was missing and made up by the decoder. decord gives
+            them without a word, so they are kept where it may have to be replaced.
+    """
     packets, name = container.demux(stream), container.format.name.split(",")[0]
     while True:
         try:
@@ -286,4 +292,4 @@ def _decoded(
             frames = packet.decode()
         except av.FFmpegError:
             continue
-        yield from frames
+        yield from (frame for frame in frames if patched or not frame.is_corrupt)
