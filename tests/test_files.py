@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 
-from dfer.files import atomic, write_text
+from dfer.errors import UserError
+from dfer.files import atomic, read_parquet, write_parquet, write_text
 
 
 def test_bytes_reach_the_disk_before_the_name_and_the_name_after(tmp_path, monkeypatch):
@@ -61,3 +64,29 @@ def test_what_a_killed_process_left_goes_with_the_next_attempt(tmp_path):
         other.touch()
     write_text("whole", path)
     assert set(tmp_path.iterdir()) == {path, running, elsewhere}
+
+
+def test_a_harmed_table_is_refused_or_read_right(tmp_path):
+    """Each byte in turn: none can pass for another value."""
+    path, schema = tmp_path / "a.parquet", pa.schema([("a", pa.int32()), ("b", pa.string())])
+    frame = pd.DataFrame({"a": [1, 2, 3], "b": ["x", None, "y"]})
+    write_parquet(frame, path, schema)
+    whole, right, refused = path.read_bytes(), read_parquet(path, schema), 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x11]) + whole[place + 1 :])
+        try:
+            pd.testing.assert_frame_equal(read_parquet(path, schema), right)
+        except UserError as error:
+            assert "a.parquet: not a readable Parquet file" in str(error)
+            refused += 1
+    assert refused > len(whole) // 3
+
+
+@pytest.mark.parametrize(
+    "schema", [[("a", pa.int64())], [("c", pa.int32())], [("a", pa.int32()), ("b", pa.binary())]]
+)
+def test_a_table_of_other_columns_is_refused(schema, tmp_path):
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+    write_parquet(frame, tmp_path / "a.parquet", pa.schema([("a", pa.int32()), ("b", pa.string())]))
+    with pytest.raises(UserError, match=r"a\.parquet"):
+        read_parquet(tmp_path / "a.parquet", pa.schema(schema))
