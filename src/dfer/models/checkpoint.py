@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -99,14 +99,15 @@ def load_run(path: Path | str) -> TrainedRun:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         values = {name: header[name] for name in HEADER}
         settings = RunSettings.from_dict(header["settings"])
+        values["pixels"] = tuple(map(tuple, values["pixels"]))
         text = tensors[TEXT]
+        model = Recogniser(settings.model, vision_of(values["architecture"]), text)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint. Train the run first.") from None
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # of safetensors, JSON, or of torch for a size that cannot be
         raise UserError(
             f"{path}: not a checkpoint of a run ({error}). Delete it: the run is trained again."
         ) from None
-    model = Recogniser(settings.model, vision_of(values["architecture"]), text)
     if TEXT not in model.state_dict():  # a linear head
         del tensors[TEXT]
     try:
@@ -116,5 +117,4 @@ def load_run(path: Path | str) -> TrainedRun:
             f"{path}: the weights are not those of its settings ({str(error).splitlines()[1]}). "
             "They come from other code: delete the file and the run is trained again."
         ) from None
-    values["pixels"] = tuple(map(tuple, values["pixels"]))
     return TrainedRun(model=model.eval(), settings=settings, text=text, **values)
