@@ -99,10 +99,7 @@ def read_parquet(path: Path | str, columns: list[str] | pa.Schema | None = None)
     try:
         table = pq.read_table(path, columns=names, page_checksum_verification=True)
         table.validate(full=True)
-        for field in schema or ():
-            if table.schema.field(field.name).type != field.type:
-                raise pa.ArrowInvalid(f"column {field.name} is not of type {field.type}")
-        return table.to_pandas()
+        return (table if schema is None else table.select(names).cast(schema)).to_pandas()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Run the stage that writes it first.") from None
     except (pa.ArrowException, OSError, ValueError, ArithmeticError, MemoryError) as error:
