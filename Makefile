@@ -11,7 +11,7 @@ ifeq ($(shell id -un 2> /dev/null),)
 export USER ?= nobody
 endif
 
-.PHONY: table1 help test test-quick test-chaos test-slurm lint bench setup clean
+.PHONY: table1 help test test-quick test-chaos test-fuzz test-slurm lint bench setup clean
 
 table1: setup ## the demo's table 1, from rendered video files
 	$(BIN)/snakemake --cores all results/table1.tex
@@ -28,6 +28,9 @@ test-quick: setup ## the tests that take seconds, not minutes
 
 test-chaos: setup ## 60 kills, a full disk and power cuts among them, and the same bytes in the end
 	$(BIN)/python tests/chaos.py --kills 60
+
+test-fuzz: setup ## 200 harmed files of each of 30 kinds: a right result or a clear error
+	$(BIN)/python tests/fuzz.py --cases 200
 
 test-slurm: setup ## the Slurm profile on a real Slurm of one node, which root installs and starts
 	tests/slurm/cluster.sh install

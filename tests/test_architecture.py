@@ -195,3 +195,76 @@ def test_no_namespace_below_a_command_line():
                         and call.func.id == node.name
                     ]
                     assert users == [], f"{name}: {node.name} is called with a Namespace"
+
+
+# ── Files are data ──────────────────────────────────────────────────────────────────────────────
+
+PICKLES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "cloudpickle"}
+SAFE_LOADERS = {"SafeLoader", "CSafeLoader"}
+
+
+def runs_what_it_reads(tree: ast.AST):
+    """Places where a file, or a text, could become code that runs: "line: what"."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            tops = {name.split(".")[0] for name in [*names, getattr(node, "module", None) or ""]}
+            if tops & PICKLES:
+                yield f"{node.lineno}: {min(tops & PICKLES)}"
+        if not isinstance(node, ast.Call):
+            continue
+        called, given = ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}
+        if called in ("eval", "exec", "compile", "__import__", "os.system"):
+            yield f"{node.lineno}: {called}"
+        elif called == "torch.load" and given.get("weights_only") != "True":
+            yield f"{node.lineno}: torch.load"
+        elif called in ("np.load", "numpy.load") and given.get("allow_pickle", "False") != "False":
+            yield f"{node.lineno}: numpy.load"
+        elif called.endswith("read_pickle") or given.get("shell") == "True":
+            yield f"{node.lineno}: {called}"
+        elif called in ("yaml.load", "yaml.load_all"):
+            loaders = {given.get("Loader", ""), *map(ast.unparse, node.args[1:])}
+            if not {loader.split(".")[-1] for loader in loaders} & SAFE_LOADERS:
+                yield f"{node.lineno}: {called}"
+        elif re.fullmatch(r"yaml\.(unsafe|full)_load(_all)?", called):
+            yield f"{node.lineno}: {called}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "from joblib import load",
+        "eval(text)",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "np.load(path, allow_pickle=True)",
+        "pd.read_pickle(path)",
+        "yaml.load(text)",
+        "yaml.load(text, Loader=yaml.Loader)",
+        "yaml.unsafe_load(text)",
+        "subprocess.run(text, shell=True)",
+    ],
+)
+def test_what_runs_what_it_reads_is_seen(code):
+    assert list(runs_what_it_reads(ast.parse(code)))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "torch.load(path, weights_only=True)",
+        "np.load(path)",
+        "yaml.safe_load(text)",
+        "yaml.load(text, Loader=yaml.CSafeLoader)",
+        "model.eval()",
+        "re.compile(text)",
+    ],
+)
+def test_what_only_reads_is_not(code):
+    assert not list(runs_what_it_reads(ast.parse(code)))
+
+
+def test_no_module_runs_what_it_reads():
+    found = [f"{name}, line {place}" for name in TREES for place in runs_what_it_reads(TREES[name])]
+    assert found == []

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from unprivileged import unprivileged
 
@@ -137,3 +138,29 @@ def test_a_table_that_may_not_be_read_is_not_called_damaged(tmp_path):
 def test_a_name_that_is_not_utf_8_is_told_by_its_bytes():
     assert printable(os.fsdecode(b"caf\xe9.mp4")) == "caf\\xe9.mp4"
     assert printable("café.mp4") == "café.mp4"
+
+
+def test_a_harmed_table_is_refused_or_read_right(tmp_path):
+    """Each byte in turn: none can pass for another value."""
+    path, schema = tmp_path / "a.parquet", pa.schema([("a", pa.int32()), ("b", pa.string())])
+    frame = pd.DataFrame({"a": [1, 2, 3], "b": ["x", None, "y"]})
+    write_parquet(frame, path, schema)
+    whole, right, refused = path.read_bytes(), read_parquet(path, schema), 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x11]) + whole[place + 1 :])
+        try:
+            pd.testing.assert_frame_equal(read_parquet(path, schema), right)
+        except UserError as error:
+            assert "a.parquet: not a readable Parquet file" in str(error)
+            refused += 1
+    assert refused > len(whole) // 3
+
+
+@pytest.mark.parametrize(
+    "schema", [[("b", pa.int32())], [("c", pa.int32())], [("a", pa.list_(pa.int32()))]]
+)
+def test_a_table_of_other_columns_is_refused(schema, tmp_path):
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+    write_parquet(frame, tmp_path / "a.parquet", pa.schema([("a", pa.int32()), ("b", pa.string())]))
+    with pytest.raises(UserError, match=r"a\.parquet"):
+        read_parquet(tmp_path / "a.parquet", pa.schema(schema))

@@ -161,26 +161,34 @@ def _to_disk(path: Path) -> None:
 def write_parquet(frame: pd.DataFrame, path: Path | str, schema: pa.Schema | None = None) -> None:
     """Write `frame` without its index; equal frames give equal bytes.
 
-    `schema` fixes column types, so that an empty table has the types of a full one.
+    `schema` fixes column types, so that an empty table has the types of a full one. Each page has a
+    checksum, so that harm to it cannot pass for other values.
     """
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     table = table.replace_schema_metadata(None)
     with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
-def read_parquet(path: Path | str, columns: list[str] | None = None) -> pd.DataFrame:
+def read_parquet(path: Path | str, columns: list[str] | pa.Schema | None = None) -> pd.DataFrame:
     """Read a Parquet file.
 
+    Args:
+        columns: those that are read, of these types if it is a schema; None: all.
+
     Raises:
-        UserError: the file is missing, unreadable, truncated or not Parquet.
+        UserError: the file is missing, unreadable, damaged, not Parquet, or has not these columns.
     """
+    schema = columns if isinstance(columns, pa.Schema) else None
+    names = columns if schema is None else schema.names
     try:
         check_readable(path)
-        return pq.read_table(path, columns=columns).to_pandas()
+        table = pq.read_table(path, columns=names, page_checksum_verification=True)
+        table.validate(full=True)
+        return (table if schema is None else table.select(names).cast(schema)).to_pandas()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Run the stage that writes it first.") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, ArithmeticError, MemoryError) as error:
         raise UserError(
             f"{path}: not a readable Parquet file ({error}). Delete it and run again: "
             "the stage that writes it will make it anew."

@@ -136,3 +136,23 @@ def test_weights_of_other_code_are_refused(tmp_path):
     save_file(tensors, path, header)
     with pytest.raises(UserError, match=r"not those of its settings.*msta\.project\.bias"):
         load_run(path)
+
+
+def test_a_flipped_bit_is_seen_wherever_it_is(tmp_path):
+    path = tmp_path / "run.safetensors"
+    save_run(small_run(), path)
+    whole = path.read_bytes()
+    for place in (100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UserError, match=r"run\.safetensors: not a checkpoint of a run"):
+            load_run(path)
+
+
+def test_a_run_of_before_the_digest_is_read(tmp_path):
+    path = tmp_path / "run.safetensors"
+    save_run(small_run(), path)
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["run"])
+    del header["sha256"]
+    save_file(load_file(path), path, {"run": json.dumps(header)})
+    assert load_run(path).classes == small_run().classes

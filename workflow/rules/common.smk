@@ -33,8 +33,6 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")])),
 )
 
-import yaml
-
 try:
     from dfer import provenance
     from dfer.dag.configuration import check_config
@@ -45,7 +43,7 @@ try:
     from dfer.errors import UserError
     from dfer.settings import RunSettings, unused_modules
     from dfer.tables import reported
-    from dfer.tuning.study import overlay
+    from dfer.tuning.study import tuned_settings
 except SyntaxError as error:  # an edited module
     sys.exit(f"error: {error.filename}, line {error.lineno}: not Python ({error.msg}). Mend it.")
 except ModuleNotFoundError as error:
@@ -154,8 +152,10 @@ def settings(wildcards):
     found = [Path(path) for path in study_result(wildcards, wait=False)]
     if not found or not found[0].exists():
         return own
-    best = yaml.safe_load(found[0].read_text(encoding="utf-8"))
-    return RunSettings.from_dict(overlay(asdict(own), best["settings"]))
+    try:
+        return tuned_settings(own, found[0])
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 
 def unused_by_run(wildcards):

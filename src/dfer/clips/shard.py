@@ -21,6 +21,7 @@ from dfer.clips.video import ClipError, Frames
 from dfer.errors import UserError
 from dfer.files import read_parquet, write_parquet
 
+CLIPS_SCHEMA = pa.schema([(name, pa.string()) for name in ("clip", "path", "media")])
 REJECTS_SCHEMA = pa.schema([(name, pa.string()) for name in ("clip", "path", "stage", "reason")])
 
 
@@ -32,8 +33,10 @@ def read_shard(shard: Path, root: Path) -> pd.DataFrame:
     """
     if not os.path.isdir(root):
         raise UserError(f"{root}: no such folder. Set the dataset's root to where its release is.")
-    clips = read_parquet(shard, ["clip", "path", "media"])
+    clips = read_parquet(shard, CLIPS_SCHEMA)
     for clip, path, media in clips.itertuples(index=False):
+        if not isinstance(clip, str) or not isinstance(path, str):
+            raise UserError(f"{shard}: a row without clip or path. Run the manifest stage again.")
         if not is_inside(path):
             raise UserError(
                 f"{shard}: clip {clip!r} has the path {path!r}, which leaves the root. Paths are "

@@ -20,6 +20,8 @@ from dfer.files import atomic, check_readable
 FACE_SIZE = 224  # pixels a side of the face frames that the workflow stores
 QUALITY = 95
 SUBSAMPLING = "444"
+# What Arrow and a JPEG's decoder raise for damaged bytes, an absurd size among them.
+DAMAGE = (pa.ArrowException, ValueError, IndexError, OSError, MemoryError, OverflowError)
 SCHEMA = pa.schema([("clip", pa.string()), ("frames", pa.list_(pa.large_binary()))])
 
 
@@ -123,12 +125,13 @@ class ClipStore:
         """
         shard, batch, length = self._entry(clip)
         least = min_size or 0
+        for index in indices:
+            if not 0 <= index < length:
+                raise IndexError(f"clip {clip!r} has {length} frames, no frame {index}")
         try:
             encoded = self._open(shard).get_batch(batch).column(1).values
             decoded: dict[int, np.ndarray] = {}
             for index in indices:
-                if not 0 <= index < length:
-                    raise IndexError(f"clip {clip!r} has {length} frames, no frame {index}")
                 if index not in decoded:
                     decoded[index] = simplejpeg.decode_jpeg(
                         memoryview(encoded[int(index)].as_buffer()).cast("B"),
@@ -138,7 +141,7 @@ class ClipStore:
                         min_factor=1,
                     )
             return np.stack([decoded[index] for index in indices])
-        except (pa.ArrowInvalid, ValueError) as error:
+        except DAMAGE as error:
             raise self._damaged(shard, f"clip {clip!r}: {error}") from error
 
     def _entry(self, clip: str) -> tuple[int, int, int]:
@@ -159,7 +162,11 @@ class ClipStore:
                 try:
                     for batch in range(reader.num_record_batches):
                         columns = reader.get_batch(batch)
-                        clip, length = columns.column(0)[0].as_py(), len(columns.column(1)[0])
+                        columns.validate(full=True)  # else a damaged offset may end the process
+                        clip, frames = columns.column(0)[0].as_py(), columns.column(1)[0]
+                        if clip is None or not frames.is_valid or len(columns) != 1:
+                            raise ValueError(f"batch {batch} is not of one clip")
+                        length = len(frames)
                         if clip in index:
                             other = self.paths[index[clip][0]]
                             raise UserError(
@@ -167,7 +174,7 @@ class ClipStore:
                                 "from different runs. Delete both and run again."
                             )
                         index[clip] = (shard, batch, length)
-                except (pa.ArrowInvalid, ValueError, IndexError, OSError) as error:
+                except DAMAGE as error:
                     raise self._damaged(shard, str(error)) from error
             self._index = index
         return self._index
@@ -180,7 +187,7 @@ class ClipStore:
                 reader = pa.ipc.open_file(pa.memory_map(str(path)))
             except FileNotFoundError:
                 raise UserError(f"{path}: no such file. Run the extract stage first.") from None
-            except (pa.ArrowInvalid, ValueError, OSError) as error:
+            except DAMAGE as error:
                 raise self._damaged(shard, str(error)) from error
             if reader.schema != SCHEMA:
                 raise self._damaged(shard, "its columns are not those of a clip store")

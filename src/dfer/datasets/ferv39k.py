@@ -11,7 +11,7 @@ only the face frames have a layout that is known here.
 import difflib
 from pathlib import Path
 
-from dfer.datasets.folders import Folders
+from dfer.datasets.folders import Folders, check_inside
 from dfer.datasets.lists import Entry, assemble, read_lines
 from dfer.datasets.release import Release, Source, Split
 from dfer.errors import UserError
@@ -80,7 +80,8 @@ def _read_list(path: Path, split: Split) -> list[Entry]:
                 "have a space between path and label, and no header: copy this one anew."
             )
         clip, label = words[0], words[1].lower()
-        if label not in LABELS or ".." in clip.split("/"):
+        check_inside(clip, place)
+        if label not in LABELS:
             near = difflib.get_close_matches(label, LABELS, n=1)
             raise UserError(
                 f"{place}: label {words[1]!r} is none of FERV39k's ({', '.join(LABELS)})."

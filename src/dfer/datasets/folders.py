@@ -45,6 +45,10 @@ class Folders:
                 raise UserError(
                     f"{self.root / folder}: not allowed to list this folder. Ask for access to it."
                 ) from None
+            except OSError as error:  # a name that is too long, links in a circle
+                raise UserError(
+                    f"{self.root / folder}: cannot be listed ({error.strerror}). Mend its path."
+                ) from None
         return self._listings[folder]
 
     def media(self, path: str) -> Media | None:

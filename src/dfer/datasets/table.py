@@ -128,8 +128,8 @@ def _row(header: list[str], cells: list[str], place: str) -> Row:
         if row.get(name) == "":
             raise UserError(f"{place}: the cell of column {name!r} is empty. Fill it in.")
     fold, split = row.get("fold", "1"), row.get("split")
-    if not (fold.isascii() and fold.isdigit() and int(fold) > 0):
-        raise UserError(f"{place}: fold {fold!r} is not a whole number from 1 on.")
+    if not (fold.isascii() and fold.isdigit() and len(fold) < 10 and int(fold) > 0):
+        raise UserError(f"{place}: fold {fold!r} is not a whole number from 1 on, of nine digits.")
     if split not in (None, "train", "test"):
         raise UserError(f"{place}: split {split!r} is neither 'train' nor 'test'.")
     path = check_inside(row["path"], place)

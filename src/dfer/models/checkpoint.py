@@ -5,6 +5,7 @@ to use them. No pickle, no CLIP checkpoint, no configuration and no path is read
 folder works from anywhere.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from dfer.models.recogniser import Recogniser
 from dfer.settings import RunSettings
 
 TEXT = "text"  # the tensor of the class texts' features
+SEAL = "sha256"  # in the header: a digest of all else
 HEADER = (  # attributes of `TrainedRun` that the header holds as they are; settings come beside
     *("architecture", "pixels", "dataset", "classes", "words"),
     *("landmarks", "synthetic", "fold", "seed"),
@@ -80,10 +82,21 @@ class TrainedRun:
 def save_run(run: TrainedRun, path: Path | str) -> None:
     """Write a run whole; equal runs give equal bytes."""
     header = {name: getattr(run, name) for name in HEADER} | {"settings": asdict(run.settings)}
-    text = json.dumps(header, sort_keys=True)  # one entry: safetensors keeps no order of two
     tensors = {TEXT: run.text} | run.model.state_dict()
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    header |= {SEAL: sealed(header, tensors)}
+    text = json.dumps(header, sort_keys=True)  # one entry: safetensors keeps no order of two
     write_bytes(save(tensors, {"run": text}), path)
+
+
+def sealed(header: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    """A digest of all that a checkpoint holds: safetensors itself has no checksum."""
+    found = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def load_run(path: Path | str) -> TrainedRun:
@@ -98,16 +111,23 @@ def load_run(path: Path | str) -> TrainedRun:
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()["run"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        seal = header.pop(SEAL, None)  # runs of version 0.2.0 have none
+        if unknown := sorted(set(header) - {*HEADER, "settings"}):
+            raise KeyError(unknown[0])
+        harmed = seal is not None and seal != sealed(header, tensors)
         values = {name: header[name] for name in HEADER}
         settings = RunSettings.from_dict(header["settings"])
+        values["pixels"] = tuple(map(tuple, values["pixels"]))
         text = tensors[TEXT]
+        model = Recogniser(settings.model, vision_of(values["architecture"]), text)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint. Train the run first.") from None
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # of safetensors, JSON, or of torch for a size that cannot be
         raise UserError(
             f"{path}: not a checkpoint of a run ({error}). Delete it: the run is trained again."
         ) from None
-    model = Recogniser(settings.model, vision_of(values["architecture"]), text)
     if TEXT not in model.state_dict():  # a linear head
         del tensors[TEXT]
     try:
@@ -117,5 +137,9 @@ def load_run(path: Path | str) -> TrainedRun:
             f"{path}: the weights are not those of its settings ({str(error).splitlines()[1]}). "
             "They come from other code: delete the file and the run is trained again."
         ) from None
-    values["pixels"] = tuple(map(tuple, values["pixels"]))
+    if harmed:
+        raise UserError(
+            f"{path}: not a checkpoint of a run (its numbers are not those that were written). "
+            "Delete it: the run is trained again."
+        )
     return TrainedRun(model=model.eval(), settings=settings, text=text, **values)

@@ -20,15 +20,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from dfer.arguments import positive
-from dfer.clips.shard import read_shard, work_through, write_rejects
+from dfer.clips.shard import REJECTS_SCHEMA, read_shard, work_through, write_rejects
 from dfer.clips.store import FACE_SIZE, ShardWriter
 from dfer.clips.video import ClipError, Frames
 from dfer.errors import UserError, stage
 from dfer.faces.similarity import transforms, warp
 from dfer.files import read_parquet
 
+POINTS_SCHEMA = pa.schema(
+    [("clip", pa.string()), ("frame", pa.int32()), ("points", pa.list_(pa.float32()))]
+)
 Landmarks = dict[str, list[np.ndarray | None]]  # clip → (136,) a frame; None: no face found
 
 
@@ -63,7 +67,7 @@ def resized(frames: Frames, size: int) -> Iterator[np.ndarray]:
 
 def read_landmarks(path: Path) -> Landmarks:
     """The landmarks of the clips of a shard, as the align stage wrote them."""
-    table = read_parquet(path, ["clip", "frame", "points"]).sort_values(["clip", "frame"])
+    table = read_parquet(path, POINTS_SCHEMA).sort_values(["clip", "frame"])
     return {clip: rows["points"].tolist() for clip, rows in table.groupby("clip", sort=False)}
 
 
@@ -116,7 +120,7 @@ def main(args: argparse.Namespace) -> None:
     landmarks = None
     if args.landmarks is not None:
         landmarks = read_landmarks(args.landmarks)
-        clips = to_extract(clips, landmarks, read_parquet(args.rejects))
+        clips = to_extract(clips, landmarks, read_parquet(args.rejects, REJECTS_SCHEMA))
     rejects = extract_shard(clips, args.root, landmarks, args.size, args.out)
     write_rejects(rejects, args.out_rejects)
 

@@ -32,6 +32,7 @@ REJECTS = pa.schema(
         ("reason", pa.string()),
     ]
 )
+FOLD_LIST = pa.schema([(name, pa.string()) for name in ("clip", "split", "label", "subject")])
 SPLITS = pa.schema(
     [
         ("fold", pa.int32()),
@@ -116,7 +117,10 @@ def _summary(bad: pd.DataFrame, allowed: int, redo: str) -> str:
 
 def collect(paths: Sequence[Path]) -> pd.DataFrame:
     """The rejects of all shards (`<shard>.rejects.parquet`), one row a clip, sorted."""
-    parts = [read_parquet(path).assign(shard=int(path.name.partition(".")[0])) for path in paths]
+    parts = [
+        read_parquet(path, REJECTS.remove(2)).assign(shard=int(path.name.partition(".")[0]))
+        for path in paths
+    ]
     rejects = pd.concat(parts, ignore_index=True)[REJECTS.names].drop_duplicates("clip")
     return rejects.sort_values("clip")
 
@@ -129,10 +133,11 @@ def main(args: argparse.Namespace) -> None:
             write_parquet(rejects, args.out, REJECTS)
             print(f"{len(rejects)} clips rejected")
         case "accept":
-            line = accept(read_parquet(args.rejects), args.allow_rejects, args.redo)
+            line = accept(read_parquet(args.rejects, REJECTS), args.allow_rejects, args.redo)
             write_text(line, args.out)
         case "fold":
-            splits = split(args.fold, read_parquet(args.fold_list), read_parquet(args.rejects))
+            clips = read_parquet(args.fold_list, FOLD_LIST)
+            splits = split(args.fold, clips, read_parquet(args.rejects, REJECTS))
             write_parquet(splits, args.out, SPLITS)
             print(splits.groupby("split").size().to_string())
 

@@ -135,6 +135,12 @@ def _run_values(
 
 def _by_clip(runs: pd.DataFrame) -> pd.DataFrame:
     """Whether each clip was right: rows (fold, clip, label), a column a seed, sorted."""
+    twice = runs[runs.duplicated(["fold", "clip", "seed"])]
+    if len(twice):
+        raise UserError(
+            f"predictions of {runs.run.iloc[0]} on {runs.dataset.iloc[0]}: clip "
+            f"{twice['clip'].iloc[0]!r} stands twice. Evaluate the run again."
+        )
     hits = runs.assign(hit=runs.label == runs.prediction)
     table = hits.pivot(index=["fold", "clip", "label"], columns="seed", values="hit")
     if table.isna().to_numpy().any():

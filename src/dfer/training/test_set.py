@@ -22,7 +22,7 @@ def tested_clips(
     Raises:
         UserError: `splits` has no test clips of the run's fold.
     """
-    table = read_parquet(splits)
+    table = read_parquet(splits, ["fold", "split", "clip", "label"])
     rows = table[(table.fold == run.fold) & (table.split == "test")]
     if rows.empty:
         raise UserError(

@@ -54,7 +54,9 @@ def read_features(path: Path | str, classes: int) -> Tensor:
     try:
         check_readable(path)
         features = load_file(path)["features"]
-    except (FileNotFoundError, SafetensorError, KeyError) as error:
+        if features.ndim != 2 or features.dtype != torch.float32:
+            raise KeyError("features")
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise UserError(
             f"{path}: no text features to read ({error}). Delete it and run again: `python -m "
             "dfer.training.text` makes it anew."

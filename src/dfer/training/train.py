@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -217,6 +218,9 @@ def read_state(path: Path, fingerprint: str, name: str) -> dict[str, Any] | None
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as archive:  # torch does not compare its checksums
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(damaged)
         state = torch.load(path, map_location="cpu", weights_only=True)
         same = state["fingerprint"] == fingerprint
     except Exception as error:  # zip, pickle and torch each raise their own for a damaged file
@@ -247,7 +251,7 @@ def read_clips(
     """
     rule, frames = settings.train.checkpoint, settings.model.frames
     size = vision_config(settings.backbone.model).image_size
-    table = read_parquet(splits)
+    table = read_parquet(splits, ["fold", "split", "clip", "label", "held_out"])
     table = table[table.fold == fold]
     index = {label: i for i, label in enumerate(classes)}
 

@@ -8,10 +8,13 @@ nor torch.
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+import yaml
 
 from dfer.errors import UserError
 from dfer.files import write_text
@@ -69,6 +72,9 @@ class Study:
         return {"uar": uar, "war": war, "mean": (uar + war) / 2}[self.objectives[0]]
 
 
+TrialState = Literal["COMPLETE", "PRUNED", "FAIL"]  # Optuna's names
+
+
 class Damaged(UserError):
     """A file of a study that cannot be read."""
 
@@ -79,7 +85,7 @@ class Trial:
 
     number: int
     parameters: dict[str, Any]
-    state: Literal["COMPLETE", "PRUNED", "FAIL"]  # Optuna's names
+    state: TrialState
     values: list[float]  # one an objective, of the chosen epoch; empty unless complete
     curve: list[float]  # score after each epoch that was trained
     rungs: dict[str, float]  # what a pruner by successive halving noted
@@ -98,8 +104,31 @@ def read_trials(paths: Iterable[Path | str], study: Study) -> list[Trial]:
     Raises:
         UserError: a file is damaged, or of a study with another space or other settings.
     """
-    trials = [Trial(**read_record(path, study)["trial"]) for path in paths]
+    trials = [_trial(read_record(path, study).get("trial"), study, path) for path in paths]
     return sorted(trials, key=lambda trial: trial.number)
+
+
+def _trial(values: Any, study: Study, path: Path | str) -> Trial:
+    """A trial from its record, checked: what is computed with it is of the right kind."""
+    try:
+        trial = Trial(**values)
+        done = trial.state == "COMPLETE"
+        sound = (
+            isinstance(trial.number, int)
+            and trial.state in get_args(TrialState)
+            and trial.parameters.keys() == study.space.keys()
+            and len(trial.values) == len(study.objectives) * done
+            and all(map(math.isfinite, [*trial.values, *trial.curve, *trial.rungs.values()]))
+            and isinstance(trial.reason, str)
+        )
+    except (TypeError, AttributeError, OverflowError):
+        sound = False
+    if not sound:
+        raise Damaged(
+            f"{path}: not a finished trial of {study.name!r}. Delete it and run again: the trial "
+            "is made anew."
+        )
+    return trial
 
 
 def read_record(path: Path | str, study: Study) -> dict[str, Any]:
@@ -175,3 +204,19 @@ def nested(parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def overlay(settings: dict[str, Any], changes: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Settings (backbone, model, train) with some keys of some sections changed."""
     return settings | {name: settings[name] | keys for name, keys in changes.items()}
+
+
+def tuned_settings(own: RunSettings, path: Path | str) -> RunSettings:
+    """The settings of a run with what a study has found, as `best.yaml` has it.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["settings"]
+        return RunSettings.from_dict(overlay(dataclasses.asdict(own), found))
+    except Exception as error:  # a YAML parser raises errors of many classes
+        raise UserError(
+            f"{path}: not the result of a study ({type(error).__name__}). Delete it and run again: "
+            "the study is closed anew."
+        ) from error

@@ -13,7 +13,7 @@ import json
 from dfer.errors import UserError, stage
 from dfer.files import write_text
 from dfer.tuning.replay import contains, distributions, replay
-from dfer.tuning.study import Study, read_record, read_trials
+from dfer.tuning.study import Damaged, Study, read_record, read_trials
 
 
 def read_asked(path: str, study: Study) -> list[dict]:
@@ -23,6 +23,10 @@ def read_asked(path: str, study: Study) -> list[dict]:
         UserError: the file is damaged, empty, or of another study.
     """
     asked = read_record(path, study).get("asked") or []
+    if not isinstance(asked, list) or not all(isinstance(a, dict) for a in asked):
+        raise Damaged(f"{path}: not a round of {study.name!r}. Delete it and run again.")
+    if any(parameters.keys() != study.space.keys() for parameters in asked):
+        raise Damaged(f"{path}: not the parameters of {study.name!r}. Delete it and run again.")
     if len(asked) != study.width:
         raise UserError(
             f"{path}: a round of {study.name!r} has {study.width} trials, this one {len(asked)}. "

@@ -28,7 +28,7 @@ from dfer.provenance import digest, environment
 from dfer.settings import RunSettings
 from dfer.training.device import device_name, loader_workers, pick_device
 from dfer.training.text import read_features
-from dfer.training.train import Diverged, decisive, identify, read_clips, train
+from dfer.training.train import HISTORY, Diverged, decisive, identify, read_clips, train
 from dfer.tuning.replay import distributions, replay
 from dfer.tuning.study import Study, Trial, read_trials, write_trial
 from dfer.tuning.suggest import read_asked
@@ -152,12 +152,12 @@ def trained_already(
     """
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        history = read_parquet(folder / "history.parquet").to_dict("records")
-    except (OSError, ValueError, UserError):
+        history = read_parquet(folder / "history.parquet", HISTORY).to_dict("records")
+        made = {key: record.get(key) for key in identity}
+        made["environment"] = {key: record.get("environment", {}).get(key) for key in machine}
+    except (OSError, ValueError, AttributeError, UserError):
         return None
     asked = json.loads(json.dumps(identity | {"environment": machine}))
-    made = {key: record.get(key) for key in identity}
-    made["environment"] = {key: record.get("environment", {}).get(key) for key in machine}
     return history if made == asked else None
 
 
