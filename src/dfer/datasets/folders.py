@@ -37,18 +37,12 @@ class Folders:
                         entry.name: _is_folder(entry) for entry in entries if entry.name[0] != "."
                     }
             except OSError as error:
-                if error.errno in NOWHERE:
-                    self._listings[folder] = {}
-                    return {}
-                if error.errno != errno.EACCES:
-                    raise
-                raise UserError(
-                    f"{self.root / folder}: not allowed to list this folder. Ask for access to it."
-                ) from None
-            except OSError as error:  # a name that is too long, links in a circle
-                raise UserError(
-                    f"{self.root / folder}: cannot be listed ({error.strerror}). Mend its path."
-                ) from None
+                if error.errno not in NOWHERE:
+                    raise UserError(
+                        f"{self.root / folder}: this folder cannot be listed ({error.strerror}). "
+                        "Ask for access to it, or mend its disk."
+                    ) from None
+                self._listings[folder] = {}
         return self._listings[folder]
 
     def media(self, path: str) -> Media | None:
