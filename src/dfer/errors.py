@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable
 
@@ -17,6 +18,11 @@ def stage(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentP
         main(parser.parse_args())
     except UserError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells count it: 128 + SIGINT
+    except BrokenPipeError:  # whoever reads the print-out, `head` for example, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)  # 128 + SIGPIPE
 
 
 def print_anything() -> None:

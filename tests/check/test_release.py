@@ -24,8 +24,9 @@ from releases import (
     write_mafw_lists,
 )
 
+from dfer.check.decoding import check_looks
 from dfer.check.findings import Finding
-from dfer.check.looks import look_at, sample
+from dfer.check.looks import Look, look_at, sample
 from dfer.check.official import FACTS, list_hash, load_facts
 from dfer.check.page import page
 from dfer.check.release import inspect, main, parser
@@ -340,6 +341,19 @@ def test_videos(videos, tmp_path):
     assert "| 1 | test | 4 | 46 | 2 | 2 |" in text
     main(parser().parse_args([*command, "--workers", "2"]))
     assert out.read_text() == text
+
+
+def test_what_is_done_to_frames_is_noted():
+    plain = Look("a", 10, 0, ((64, 48),), 1, 900, False, "")
+    turned = plain._replace(clip="b", notes=("turned as its display matrix says",))
+    both = plain._replace(clip="c", notes=("deinterlaced", *turned.notes))
+    notes = [
+        f.finding for f in check_looks([plain, both, turned], "video", {}) if f.check == "as shown"
+    ]
+    assert notes == [
+        "1 of 3 decoded clips: deinterlaced (c).",
+        "2 of 3 decoded clips: turned as its display matrix says (b, c).",
+    ]
 
 
 def test_a_sample_is_drawn_by_address(videos):

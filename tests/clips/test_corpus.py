@@ -171,6 +171,8 @@ INTERLACED = {"x264-params": "interlaced=1:tff=1"}
 BLURAY = {"mpegts_m2ts_mode": "1"}
 QUIET = {"x265-params": "log-level=error"}
 
+TURNED = ["turned as its display matrix says"]
+TWO_STREAMS = ["the largest of 2 video streams"]
 DECORD = {
     "H.264": Case(plain()),
     "H.264 in MOV": Case(plain(), "a.mov"),
@@ -189,9 +191,9 @@ DECORD = {
     "with sound": Case(plain(sound=0.9), "a.mov"),
     "fragments": Case(plain(g="8", muxer=FRAGMENTS)),
     "variable rate": Case(plain(times=[n + n // 5 * 7 for n in range(COUNT)]), rate=None),
-    "turned by 90": Case(turned(90)),
-    "turned by 180": Case(turned(180)),
-    "turned by 270": Case(turned(270)),
+    "turned by 90": Case(turned(90), notes=TURNED),
+    "turned by 180": Case(turned(180), notes=TURNED),
+    "turned by 270": Case(turned(270), notes=TURNED),
 }
 
 MIRRORED = ["mirrored as its display matrix says"]
@@ -212,12 +214,13 @@ OTHERS = {
             stored(90, False, False),
             prepare=lambda stream: stream.set_display_rotation(90),
             **QUIET,
-        )
+        ),
+        notes=TURNED,
     ),
     "Matroska": Case(plain(), "a.mkv"),
-    "Matroska, turned by 90": Case(turned(90), "a.mkv"),
-    "Matroska, turned by 180": Case(turned(180), "a.mkv"),
-    "Matroska, turned by 270": Case(turned(270), "a.mkv"),
+    "Matroska, turned by 90": Case(turned(90), "a.mkv", notes=TURNED),
+    "Matroska, turned by 180": Case(turned(180), "a.mkv", notes=TURNED),
+    "Matroska, turned by 270": Case(turned(270), "a.mkv", notes=TURNED),
     "Matroska, longer sound": Case(plain(sound=3.0), "a.mkv"),
     "Matroska, shorter sound": Case(plain(sound=0.3), "a.mkv"),
     "FFV1": Case(partial(encode, frames=SOURCE, codec="ffv1"), "a.mkv"),
@@ -241,7 +244,7 @@ OTHERS = {
             prepare=lambda stream: stream.set_display_rotation(270),
             crf="8",
         ),
-        notes=["pixels of 2:1 made square"],
+        notes=[*TURNED, "pixels of 2:1 made square"],
     ),
     "all but square pixels": Case(wide_pixels(Fraction(4319, 4320), 160, 128), decoder="decord"),
     "HLG": Case(high_range("HLG"), notes=["tone-mapped from HLG"]),
@@ -254,10 +257,10 @@ OTHERS = {
     "VP9 with hidden pictures": Case(
         other("libvpx-vp9", **{"auto-alt-ref": "1", "lag-in-frames": "16"}), "a.webm"
     ),
-    "two streams, the larger first": Case(partial(two_streams, first=True)),
-    "two streams, the larger last": Case(partial(two_streams, first=False)),
-    "Matroska, two streams": Case(partial(two_streams, first=False), "a.mkv"),
-    "attached cover": Case(with_cover),
+    "two streams, the larger first": Case(partial(two_streams, first=True), notes=TWO_STREAMS),
+    "two streams, the larger last": Case(partial(two_streams, first=False), notes=TWO_STREAMS),
+    "Matroska, two streams": Case(partial(two_streams, first=False), "a.mkv", notes=TWO_STREAMS),
+    "attached cover": Case(with_cover, notes=TWO_STREAMS),
     "MPEG-TS, a key frame each 12": Case(plain(g="12"), "a.ts"),
     "MPEG-TS, one key frame": Case(plain(g="250"), "a.ts"),
     "MTS with sound": Case(plain(g="8", container="mpegts", sound=1.0), "a.mts"),

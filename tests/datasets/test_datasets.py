@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 import tracemalloc
+import unicodedata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -500,3 +501,16 @@ def test_a_folder_is_listed_once(small_dfew, monkeypatch):
         assert folders.media(f"Clip/original/{clip}.mp4") == "video"
         assert folders.media(f"Clip/original/{clip}.avi") is None
     assert scanned == [str(root / "Clip/original")]
+
+
+@pytest.mark.parametrize(("listed", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_letters_may_be_composed_in_a_list_and_parted_on_disk(tmp_path, listed, on_disk):
+    written = unicodedata.normalize(on_disk, "été/é.mp4")
+    (tmp_path / written).parent.mkdir()
+    (tmp_path / written).touch()
+    path = unicodedata.normalize(listed, "été/é.mp4")
+    rows = f"clip,path,label,fold\na,{path},happy,1\nb,ö.mp4,sad,2\n"
+    (tmp_path / "labels.csv").write_text(rows, encoding="utf-8")
+    release = table.read(tmp_path, "video")
+    assert release.missing == ["b"]
+    assert (tmp_path / release.clips.set_index("clip").path["a"]).is_file()

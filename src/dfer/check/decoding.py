@@ -20,7 +20,7 @@ def check_looks(looks: Sequence[Look], source: Source, counts: dict[str, int]) -
         counts: frames of each clip on disk; 0 where that is not known, and then the mean of the
             decoded clips is taken.
     """
-    findings = _damage(looks) + _name_order(looks)
+    findings = _damage(looks) + _name_order(looks) + _notes(looks)
     if source == "crops":
         findings += _image_sizes(looks)
     if any(look.encoded for look in looks):
@@ -61,6 +61,23 @@ def _damage(looks: Sequence[Look]) -> list[Finding]:
         text = f"{len(looks)} clips were decoded from end to end; no frame is damaged."
         findings.append(Finding("right", "decoding", text))
     return findings
+
+
+def _notes(looks: Sequence[Look]) -> list[Finding]:
+    """What is done to frames when clips are read: turned, scaled, tone-mapped, left out …"""
+    clips: dict[str, list[str]] = {}
+    for look in looks:
+        for note in look.notes:
+            clips.setdefault(note, []).append(look.clip)
+    return [
+        Finding(
+            "note",
+            "as shown",
+            f"{len(names)} of {len(looks)} decoded clips: {note} ({first_few(sorted(names))}).",
+            "Nothing to do here: frames are as players show them. Other code may see others.",
+        )
+        for note, names in sorted(clips.items())
+    ]
 
 
 def _name_order(looks: Sequence[Look]) -> list[Finding]:

@@ -41,6 +41,7 @@ class Look(NamedTuple):
         scrambled: sorted as plain text, the names of its images are in another order.
         error: why it cannot be used; empty if it can.
         unsure: why the order of its images may not be that of time; empty if nothing says so.
+        notes: what is done to its frames, or left out, when it is read.
     """
 
     clip: str
@@ -52,6 +53,7 @@ class Look(NamedTuple):
     scrambled: bool
     error: str
     unsure: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def count_images(root: Path, clips: pd.DataFrame) -> dict[str, int]:
@@ -83,7 +85,7 @@ def look(root: Path, row: Row, progress: Progress | None = None) -> Look:
     except ClipError as caught:
         error = str(caught)
     seen = clip, count, frames.lost, tuple(sorted(sizes)), encoded, size, scrambled, error
-    return Look(*seen, unsure=doubt(names))
+    return Look(*seen, unsure=doubt(names), notes=tuple(frames.notes))
 
 
 def doubt(names: list[str]) -> str:

@@ -48,6 +48,7 @@ class Plan:
             fields that is known when its frames are (`expected_of_fields`).
         stamps: when its packets show, in seconds, sorted; less where packets have no time.
         complete: the share of the stated time that its packets cover, 1 where they cover it.
+        streams: how many video streams there are, attached pictures among them.
     """
 
     decoder: Decoder
@@ -58,10 +59,14 @@ class Plan:
     expected: int
     stamps: tuple[float, ...]
     complete: float
+    streams: int = 1
 
     def notes(self) -> list[str]:
         """What a user may want to know of it."""
-        return [*self.showing.notes(), *["deinterlaced"] * self.interlaced]
+        notes = [*self.showing.notes(), *["deinterlaced"] * self.interlaced]
+        if self.streams > 1:
+            notes.append(f"the largest of {self.streams} video streams")
+        return notes
 
 
 @dataclass
@@ -124,6 +129,7 @@ def plan_video(path: Path) -> Plan:
         expected=round(facts.packets / complete),
         stamps=facts.stamps,
         complete=complete,
+        streams=facts.video_streams,
     )
 
 

@@ -63,6 +63,8 @@ class Showing:
             notes.append(f"tone-mapped from {self.transfer}")
         if self.mirrored:
             notes.append("mirrored as its display matrix says")
+        elif self.transposed or self.flip_x:
+            notes.append("turned as its display matrix says")
         if self.aspect != 1:
             notes.append(f"pixels of {self.aspect.numerator}:{self.aspect.denominator} made square")
         return notes

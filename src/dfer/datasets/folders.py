@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import unicodedata
 from pathlib import Path, PurePosixPath
 
 from dfer.clips.media import VIDEO_SUFFIXES, Media, is_inside
@@ -50,6 +51,24 @@ class Folders:
         parent, _, name = path.rpartition("/")
         is_folder = self.listing(parent or ".").get(name)
         return None if is_folder is None else "frames" if is_folder else "video"
+
+    def spelt(self, path: str) -> str:
+        """`path` as it is spelt on disk: letters may be composed (é) or not (e and an accent).
+
+        macOS and archives made there part them, lists that are typed elsewhere do not. A path that
+        is not on disk in either form is returned as it is.
+        """
+        if path.isascii() or self.media(path) is not None:
+            return path
+        found = ""
+        for part in path.split("/"):
+            alike = [
+                name for name in self.listing(found or ".") if _composed(name) == _composed(part)
+            ]
+            if len(alike) != 1:
+                return path
+            found = f"{found}/{alike[0]}".lstrip("/")
+        return found
 
     def find(self, *paths: str) -> str | None:
         """The first of `paths` that is a folder here, under the name that it has here.
@@ -152,6 +171,10 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself, say
         return False
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _letters(name: str) -> str:

@@ -70,6 +70,7 @@ def read(root: Path, source: Source) -> Release:
                 f"{row.place}: clip {row.clip!r} has another path, label or subject in line "
                 f"{known.place.rpartition(' ')[2]}. Make the rows of a clip agree."
             )
+    first = {clip: row._replace(path=folders.spelt(row.path)) for clip, row in first.items()}
     media = {clip: folders.media(row.path) for clip, row in first.items()}
     missing = sorted(clip for clip, kind in media.items() if kind is None)
     clips = pd.DataFrame(
