@@ -14,10 +14,9 @@ from unprivileged import unprivileged
 
 from dfer.check.looks import count_images, look_at
 from dfer.clips import progress
-from dfer.clips.readable import ReadableFrames
 from dfer.clips.shard import work_through
 from dfer.clips.store import ClipStore
-from dfer.clips.video import ClipError
+from dfer.clips.video import ClipError, Frames
 from dfer.prepare import extract
 
 GREY = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(8)]
@@ -35,7 +34,7 @@ def release(tmp_path):
     """Good clips between those that the file system refuses; their table."""
     write_video(tmp_path / "good.mp4", GREY)
     write_video(tmp_path / "closed.mp4", GREY)
-    list(ReadableFrames(tmp_path / "good.mp4", "video"))  # imports what another user may not
+    list(Frames(tmp_path / "good.mp4", "video"))  # imports what another user may not
     write_images(tmp_path / "images")
     write_images(tmp_path / "shut")
     write_video(tmp_path / "within" / "inner.mp4", GREY)
@@ -103,16 +102,16 @@ def test_an_error_of_the_work_itself_is_no_reject(release):
 def test_a_colon_in_a_relative_name_is_no_protocol(tmp_path, monkeypatch):
     write_video(tmp_path / "a:b.mp4", GREY)
     monkeypatch.chdir(tmp_path)
-    assert len(list(ReadableFrames("a:b.mp4", "video"))) == 8
+    assert len(list(Frames("a:b.mp4", "video"))) == 8
     with pytest.raises(ClipError, match=r"^c:d.mp4 does not exist"):
-        list(ReadableFrames("c:d.mp4", "video"))
+        list(Frames("c:d.mp4", "video"))
 
 
 def test_a_name_that_is_not_utf_8_is_read(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     write_video(tmp_path / "plain.mp4", GREY)
     (tmp_path / "plain.mp4").rename(path)
-    assert len(list(ReadableFrames(path, "video"))) == 8
+    assert len(list(Frames(path, "video"))) == 8
 
 
 # ── Signs of life ───────────────────────────────────────────────────────────────────────────────
@@ -153,7 +152,7 @@ def test_a_line_comes_every_few_seconds_with_clips_frames_speed_and_time(
         path = write_images(tmp_path / "clip")
     told = progress.Progress("align", 2)
     for _ in range(2):
-        count = sum(1 for _ in ReadableFrames(path, media, told))
+        count = sum(1 for _ in Frames(path, media, told))
         told.done()
     found = lines(capsys.readouterr().err)
     assert all(found) and len(found) >= 2 * count // 6

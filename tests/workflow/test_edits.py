@@ -85,7 +85,6 @@ DIRECT = {
     "dfer.faces.track": {"align"},
     "dfer.clips.media": {*READ, "align", "extract"},
     "dfer.clips.progress": {"align", "extract", "check_dataset"},
-    "dfer.clips.readable": {"align", "extract", "check_dataset"},
     "dfer.clips.shard": {"align", "extract"},
     "dfer.clips.decoder": {"align", "extract", "check_dataset"},
     "dfer.clips.images": {"align", "extract", "check_dataset"},

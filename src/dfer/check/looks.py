@@ -18,8 +18,8 @@ from dfer.clips.images import frame_names, natural_key
 from dfer.clips.media import ClipError
 from dfer.clips.progress import EVERY as SECONDS
 from dfer.clips.progress import Progress
-from dfer.clips.readable import ReadableFrames
 from dfer.clips.store import FACE_SIZE, QUALITY, SUBSAMPLING
+from dfer.clips.video import Frames
 
 EVERY = 10  # of a clip's frames, one in so many is encoded for the estimate
 CHUNK = 64  # clips that are queued for a worker at a time
@@ -73,7 +73,7 @@ def look(root: Path, row: Row, progress: Progress | None = None) -> Look:
     clip, path, media = row
     names = _images(root / path) if media == "frames" else []
     scrambled = sorted(names) != names
-    frames = ReadableFrames(root / path, media, progress)
+    frames = Frames(root / path, media, progress)
     sizes: set[tuple[int, int]] = set()
     count, encoded, size, error = 0, 0, 0, ""
     try:

@@ -1,6 +1,6 @@
 """What a clip is on disk: a video file or a folder of images, below the root of its release."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 Media = Literal["video", "frames"]
@@ -23,3 +23,10 @@ def is_inside(path: str) -> bool:
     """
     parts = PurePosixPath(path).parts
     return bool(parts) and path[0] != "/" and ".." not in parts and "\0" not in path
+
+
+def refused(path: Path, error: Exception) -> ClipError:
+    """What the operating system, or FFmpeg, said of a clip, as a reason to reject it."""
+    name = path.name if len(path.name) <= 80 else f"{path.name[:80]}…"
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return ClipError(f"{name} cannot be read ({reason}).")

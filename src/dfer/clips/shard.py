@@ -16,7 +16,6 @@ import pyarrow as pa
 
 from dfer.clips.media import Media, is_inside
 from dfer.clips.progress import Progress
-from dfer.clips.readable import ReadableFrames
 from dfer.clips.video import ClipError, Frames
 from dfer.errors import UserError
 from dfer.files import read_parquet, write_parquet
@@ -69,7 +68,7 @@ def work_through(
     start, rejects, incomplete = time.monotonic(), [], 0
     progress = Progress(stage, len(clips))
     for number, (clip, path, media) in enumerate(clips.itertuples(index=False), start=1):
-        frames = ReadableFrames(root / path, media, progress)
+        frames = Frames(root / path, media, progress)
         try:
             message = work(clip, frames)
         except ClipError as error:

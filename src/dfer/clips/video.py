@@ -21,7 +21,8 @@ import numpy as np
 
 from dfer.clips.decoder import Plan, expected_of_fields, is_whole, plan_video
 from dfer.clips.images import frame_names, read_image
-from dfer.clips.media import IMAGE_SUFFIXES, ClipError, Media
+from dfer.clips.media import IMAGE_SUFFIXES, ClipError, Media, refused
+from dfer.clips.progress import Progress
 
 MIN_DECODED = 0.9  # share of a clip's frames that must decode
 BATCH = 8  # frames that decord decodes at a time: bounds the memory
@@ -44,6 +45,7 @@ class Frames:
         path: a video file, or a folder of images, which are taken in natural order (2 before 10);
             hidden files and files that are no images are ignored.
         media: "video" or "frames".
+        progress: told of each frame; None: nobody is.
 
     Attributes:
         lost: how many frames did not decode; known when the iteration has ended.
@@ -54,12 +56,13 @@ class Frames:
             have been decoded by PyAV; None if not all of them were.
 
     Raises:
-        ClipError: while iterating: the clip is missing, empty, undecodable, or more than
-            1 − `MIN_DECODED` of its frames are lost.
+        ClipError: while iterating: the clip is missing, empty, undecodable, refused by the file
+            system, or more than 1 − `MIN_DECODED` of its frames are lost.
     """
 
-    def __init__(self, path: Path | str, media: Media) -> None:
-        self.path, self.media = Path(path), media
+    def __init__(self, path: Path | str, media: Media, progress: Progress | None = None) -> None:
+        self.path = Path(path).absolute()  # FFmpeg takes a bare a:b.mp4 for a URL
+        self.media, self._progress = media, progress
         self._begin()
 
     def _begin(self) -> None:
@@ -72,6 +75,19 @@ class Frames:
         return "; ".join([self.decoder, *self.notes])
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        frames = self._readable()
+        if self._progress is not None:
+            frames = self._progress.watch(frames, self.path, self.media)
+        yield from frames
+
+    def _readable(self) -> Iterator[np.ndarray]:
+        """The frames; what the file system refuses is a reason to reject the clip."""
+        try:
+            yield from self._frames()
+        except OSError as error:
+            raise refused(self.path, error) from error
+
+    def _frames(self) -> Iterator[np.ndarray]:
         self._begin()
         if not self.path.exists():
             raise ClipError(f"{self.path.name} does not exist.")

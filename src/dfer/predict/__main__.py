@@ -31,8 +31,8 @@ from pathlib import Path
 
 import cv2
 
+from dfer.clips.media import refused
 from dfer.clips.progress import Progress
-from dfer.clips.readable import refused
 from dfer.errors import UserError, stage
 from dfer.faces.backends import open_backend, parse_settings, read_settings
 from dfer.faces.settings import LandmarkSettings

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import av
 
+from dfer.clips.media import refused
 from dfer.clips.progress import Progress
-from dfer.clips.readable import refused
 from dfer.clips.video import ClipError
 from dfer.faces.settings import LandmarkSettings
 from dfer.faces.track import Backend

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfer.clips.progress import Progress
-from dfer.clips.readable import ReadableFrames
 from dfer.clips.store import FACE_SIZE
-from dfer.clips.video import ClipError
+from dfer.clips.video import ClipError, Frames
 from dfer.faces.similarity import transforms, warp
 from dfer.faces.track import Backend, Face, track
 from dfer.predict.footage import Clip, frame_times
@@ -35,9 +34,9 @@ class Footage:
     notes: tuple[str, ...] = ()
     progress: Progress | None = None
 
-    def frames(self) -> ReadableFrames:
+    def frames(self) -> Frames:
         """The frames of the clip, read again."""
-        return ReadableFrames(self.clip.path, self.clip.media, self.progress)
+        return Frames(self.clip.path, self.clip.media, self.progress)
 
     def windows(self, seconds: float, stride: float) -> list[Window]:
         """The windows, see `cut_windows`; a folder of images is one, whatever its length."""
@@ -61,7 +60,7 @@ def follow(clip: Clip, backend: Backend, every: int, progress: Progress | None =
     Raises:
         ClipError: the clip cannot be decoded, or has no face at all.
     """
-    frames = ReadableFrames(clip.path, clip.media, progress)
+    frames = Frames(clip.path, clip.media, progress)
     faces = track(frames, backend, every)
     if all(face.found == "missing" for face in faces):
         raise ClipError(f"no face found in any of the {len(faces)} frames.")
