@@ -17,7 +17,7 @@ import numpy as np
 Transfer = Literal["SDR", "HLG", "PQ"]
 
 TRANSFERS: dict[int, Transfer] = {16: "PQ", 18: "HLG"}  # by the number of ITU-T H.273
-WHITE = 203.0  # cd/m² of white paper in HDR (ITU-R BT.2408)
+WHITE = 203.0  # cd/m² of white paper in HDR (ITU-R BT.2408); some converters write 100
 PEAK = 1000.0  # cd/m² of the brightest highlight that is kept
 KNEE = 0.75  # share of SDR's light up to which light stays as it is
 STEPS = (1 << 16) - 1  # of tables over light
