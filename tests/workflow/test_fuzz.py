@@ -7,6 +7,8 @@ from fuzz import HARM, KINDS, Failed, Fuzz, harmed, isolated
 
 from dfer.errors import UserError
 
+pytestmark = pytest.mark.slow  # a process a case
+
 VIDEOS = ("mp4", "mov", "mkv", "vp8", "vp9", "avi", "mjpeg", "ts", "mpg", "flv", "wmv", "fields")
 SLOW = (*VIDEOS, "images")
 # Cases that came out wrong once.
@@ -25,7 +27,6 @@ def test_harmed_files_give_the_right_result_or_a_clear_error(kind, tmp_path):
         fuzz.attempt(seed)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", SLOW)
 def test_harmed_clips_give_the_right_result_or_a_clear_error(kind, tmp_path):
     fuzz = Fuzz(kind, tmp_path)
