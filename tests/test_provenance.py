@@ -77,6 +77,7 @@ STAGES = [
 ]
 
 
+@pytest.mark.slow
 def test_the_static_closure_covers_what_is_really_imported():
     """Import each stage in a process of its own: every module of ours that is loaded is stamped."""
     program = """

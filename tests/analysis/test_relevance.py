@@ -39,6 +39,7 @@ def attention(model, inputs):
     return torch.stack(maps).detach().double().numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", range(CLASSES))
 def test_relevance_is_what_finite_differences_say(label, monkeypatch):
     """The gradient by moving every attention weight of every frame, InterFIT's effects included."""

@@ -414,6 +414,7 @@ def test_weights_come_from_the_cache_where_no_path_is_given(weights, monkeypatch
     assert weights_file("landmarks", {}, url) == weights["landmarks"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detector", ["retinaface", "blazeface", "yunet", "scrfd"])
 def test_other_detectors_give_boxes_of_the_same_form(weights, detector, monkeypatch):
     """From given paths, and from the cache as the package has it."""

@@ -137,6 +137,7 @@ def test_state_dict_of_openai_s_own_package_counts_as_openai_s(openai_like, tmp_
         load_backbone(plain, str(tmp_path / "backbone.pt"))
 
 
+@pytest.mark.slow
 def test_openai_s_tag_needs_quickgelu_and_others_must_not_have_it():
     with pytest.raises(UserError, match=r"QuickGELU.*ViT-B-32 has GELU.*ViT-B-32-quickgelu\.$"):
         load_backbone("ViT-B-32", "openai")

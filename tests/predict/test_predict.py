@@ -237,6 +237,7 @@ def test_windows_of_a_long_video_are_clips_of_their_own(trained, tmp_path):
     assert len(np.unique(probabilities(rows)[:, 0])) == 4
 
 
+@pytest.mark.slow
 def test_a_turned_video_is_its_upright_frames(trained, tmp_path):
     moving = [np.rot90(scene(number)) for number in range(8)]
     turned = turn(write_video(tmp_path / "turned.mp4", moving))
@@ -559,6 +560,7 @@ def test_outputs_are_tried_before_the_work(
         call("--run", trained, video, flag, tmp_path / name)
 
 
+@pytest.mark.slow
 def test_odd_names_and_closed_files_lose_no_other_s_results(trained, tmp_path, monkeypatch, capsys):
     """Not UTF-8, 255 bytes long, a colon, a line break; a folder and a path that are refused."""
     (tmp_path / "videos").mkdir()
@@ -622,6 +624,7 @@ def test_long_work_shows_life(trained, release, tmp_path, monkeypatch, capsys):
     assert lines[-1].startswith("predict: 1 of 1 clips, 60 frames") and "00:00 left" in lines[-1]
 
 
+@pytest.mark.slow
 def test_a_terminal_that_lacks_letters_ends_nothing(trained, tmp_path):
     """The print-out has a dash between times, and file names have what they like."""
     (tmp_path / "videos").mkdir()

@@ -176,6 +176,7 @@ def test_landmarks_say_who_decoded_the_clip(done):
     assert decoders == {"gaps": [video], "good": [video], "images": ["Pillow"], "odd": [video]}
 
 
+@pytest.mark.slow
 def test_what_was_done_to_frames_is_logged_and_stands_with_the_landmarks(tmp_path):
     frames = [np.ascontiguousarray(frame[:, ::-1]) for frame in panned(4)]
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
@@ -307,6 +308,7 @@ def test_landmarks_of_other_clips_are_an_error(release, done, tmp_path):
     assert not (tmp_path / "store.arrow").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["../secret.mp4", "/etc/passwd", "//etc/passwd", "a/../../b.mp4", ""]
 )
@@ -330,6 +332,7 @@ def test_paths_that_leave_the_root_stop_the_stage(release, tmp_path, path):
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_an_empty_shard_gives_empty_tables_of_the_right_types(release, tmp_path):
     pd.read_parquet(release / "shard.parquet").iloc[:0].to_parquet(tmp_path / "shard.parquet")
     assert align(release, tmp_path, tmp_path / "shard.parquet").returncode == 0
@@ -386,6 +389,7 @@ def test_rows_of_a_clip():
     assert second["points"].tolist() == list(range(136))
 
 
+@pytest.mark.slow
 def test_aligning_with_dlib_needs_no_torch():
     program = (
         "import sys, dfer.prepare.extract, dfer.prepare.align; "

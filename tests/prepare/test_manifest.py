@@ -130,6 +130,7 @@ def test_clips_that_are_not_on_disk_stay_and_are_named(tmp_path, capsys):
     assert f"{len(listed)} listed clips are not on disk" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path):
     """By hand: one line on stderr for a mistake, and no torch for a cheap stage."""
     root = csv_release(tmp_path / "release")

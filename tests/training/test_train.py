@@ -112,6 +112,7 @@ def test_same_seed_same_bytes_and_it_learns(folder):
     assert not (first / "state.pt").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["last", "test"])
 def test_interrupted_training_ends_with_the_same_bytes(folder, monkeypatch, rule):
     run = settings(checkpoint=rule)
@@ -175,6 +176,7 @@ def test_a_state_of_other_settings_or_a_damaged_one_is_refused(folder, monkeypat
     assert "is damaged" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", ["code", "splits", "store", "text", "packages"])
 def test_a_state_of_other_code_or_data_is_refused(folder, monkeypatch, capsys, changed):
     """Killed after its last epoch, so that only the state is left; then something is another."""
@@ -203,6 +205,7 @@ def test_a_state_of_other_code_or_data_is_refused(folder, monkeypatch, capsys, c
     assert said.count("epoch 1/3") == 2
 
 
+@pytest.mark.slow
 def test_rule_last_never_reads_test_clips_and_val_never_its_tenth(folder, monkeypatch):
     """The clips that training touches are those of its rule, counted where they are decoded."""
     from dfer.clips.store import ClipStore
@@ -264,6 +267,7 @@ def test_class_texts_are_never_trained(folder):
     assert torch.equal(trained.text, load_file(folder / "text.safetensors")["features"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["text", "linear"])
 def test_the_checkpoint_says_all_that_the_run_was_trained_as(folder, head):
     from safetensors.torch import load_file

@@ -256,6 +256,7 @@ def test_a_pruner_decides_as_in_a_study_of_optuna_s_own(name):
     assert states == {"PRUNED", "COMPLETE"}
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_recorded_and_the_study_goes_on(folder, capsys):
     space = SPACE | {"train.lr": {"name": "CategoricalDistribution", "choices": [1e18, 1e-3]}}
     study = make_study(space=space, sampler={"name": "RandomSampler"}, width=3)
@@ -371,6 +372,7 @@ def test_two_objectives_give_a_front(folder):
     assert (out / "pareto.svg").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_best_is_a_variant_s_settings_and_sorted(folder):
     out = run_study(folder, make_study(), "study", rounds=2)
     text = (out / "best.yaml").read_text()
