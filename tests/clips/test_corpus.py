@@ -27,6 +27,7 @@ from numbered import (
 
 from dfer.clips import video
 from dfer.clips.decoder import expected_of_fields, is_shown, plan_video
+from dfer.clips.media import VIDEO_SUFFIXES
 from dfer.clips.shown import tone_mapped
 from dfer.clips.video import ClipError, Frames
 from dfer.predict.footage import frame_times
@@ -301,6 +302,10 @@ CASES |= OTHERS
 def read(path: Path) -> tuple[list[np.ndarray], Frames]:
     frames = Frames(path, "video")
     return list(frames), frames
+
+
+def test_every_kind_of_file_that_is_decoded_is_found_in_a_folder_too():
+    assert {Path(case.name).suffix for case in CASES.values()} <= {*VIDEO_SUFFIXES}
 
 
 @pytest.mark.parametrize("kind", CASES)

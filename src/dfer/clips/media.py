@@ -7,7 +7,7 @@ Media = Literal["video", "frames"]
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".wmv", ".flv"),
-    *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp", ".ogv"),
+    *(".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".3gp", ".ogv"),
 )
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
