@@ -40,6 +40,7 @@ lint: setup ## format, style and layout of Python and Snakemake files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/pytest -q tests/test_architecture.py
 
 bench: setup ## measured costs of the step and of 100,000 clips
 	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
