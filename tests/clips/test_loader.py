@@ -1,12 +1,19 @@
-"""Batches of clips: randomness by address, the same for all frames of a clip."""
+"""Batches of clips: randomness by address, whatever the workers, wherever they are augmented."""
 
 import numpy as np
 import pytest
 import torch
 
-from dfer.clips.augment import Augment
-from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, train_batches
-from dfer.clips.store import ClipStore
+from dfer.clips.augment import augment_on_device
+from dfer.clips.loader import (
+    AugmentedBatches,
+    DecodedBatches,
+    EpochBatches,
+    EvaluationClips,
+    TrainClips,
+    train_batches,
+)
+from dfer.clips.store import ClipStore, ShardWriter
 from dfer.settings import AugmentSettings
 
 
@@ -30,7 +37,7 @@ def train_clips(tiny_store, seed=0):
 
 def all_batches(data, workers, first=0, last=2):
     batches = EpochBatches(len(data.clips), 5, first=first, last=last, seed=data.seed)
-    return [(f.clone(), y.clone()) for f, y in train_batches(data, batches, workers)]
+    return list(train_batches(data, batches, torch.device("cpu"), workers))
 
 
 def assert_same(ours, others):
@@ -51,8 +58,17 @@ def test_workers_and_interruption_change_nothing(tiny_store):
 
 def test_epochs_and_seeds_differ(tiny_store):
     data = train_clips(tiny_store)
-    assert not torch.equal(data[0, 0][0], data[1, 0][0])
-    assert not torch.equal(data[0, 0][0], train_clips(tiny_store, seed=1)[0, 0][0])
+    (frames, maps), (others, _), (_, other_maps) = (
+        clips.decode(address)
+        for clips, address in (
+            (data, (0, 0)),
+            (data, (1, 0)),
+            (train_clips(tiny_store, seed=1), (0, 0)),
+        )
+    )
+    assert not np.array_equal(frames, others)
+    assert not np.array_equal(maps.plane, other_maps.plane)
+    assert np.array_equal(maps.plane, data.decode((0, 0))[1].plane)
 
 
 def test_an_epoch_has_every_clip_once():
@@ -63,22 +79,6 @@ def test_an_epoch_has_every_clip_once():
     assert [len(batch) for batch in batches] == [5, 5, 5, 3]
 
 
-def test_all_frames_of_a_clip_are_augmented_alike():
-    still = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 48, 48), np.uint8))
-    clip = still.expand(8, -1, -1, -1)
-    augment = Augment(AugmentSettings(), 32)
-    augmented = augment(clip, seed=5)
-    assert augmented.shape == (8, 3, 32, 32) and augmented.dtype == torch.uint8
-    assert (augmented == augmented[:1]).all()
-    assert not torch.equal(augmented, augment(clip, seed=6))
-
-
-def test_augmentation_leaves_torchs_generator_alone():
-    before = torch.random.get_rng_state()
-    Augment(AugmentSettings(), 16)(torch.zeros(2, 3, 20, 20, dtype=torch.uint8), seed=1)
-    assert torch.equal(before, torch.random.get_rng_state())
-
-
 def test_test_clips_are_the_middle_frames(tiny_store):
     folder, splits = tiny_store
     store, clip = store_in(folder), splits["clip"].iloc[0]
@@ -87,3 +87,49 @@ def test_test_clips_are_the_middle_frames(tiny_store):
     middle = [int((k + 0.5) * length / 4) for k in range(4)]
     expected = torch.from_numpy(store.frames(clip, middle)).permute(0, 3, 1, 2)
     assert torch.equal(data[0][0], expected)
+
+
+def test_a_batch_that_is_augmented_elsewhere_has_the_same_clips(tiny_store):
+    data = train_clips(tiny_store)
+    addresses = [(0, index) for index in range(6)]
+    clips, labels = AugmentedBatches(data)[addresses]
+    frames, maps, same_labels = DecodedBatches(data)[addresses]
+    assert frames.dtype == torch.uint8 and frames.shape == (6, 4, 40, 40, 3)
+    elsewhere = augment_on_device(frames, maps, data.size)
+    assert elsewhere.shape == clips.shape == (6, 4, 3, 32, 32)
+    assert elsewhere.is_contiguous() and clips.is_contiguous()
+    assert torch.equal(labels, same_labels)
+    assert (clips.int() - elsewhere.int()).abs().max() <= 3
+
+
+def test_frames_of_different_size_make_a_batch(tmp_path):
+    """The larger clip's pixels do not reach into the smaller one, nor the filling into either."""
+    rng = np.random.default_rng(0)
+    with ShardWriter(tmp_path / "0.arrow") as writer:
+        for clip, shape in (("small", (40, 56)), ("large", (80, 48))):
+            writer.add(clip, rng.integers(120, 136, (4, *shape, 3), np.uint8))
+    data = TrainClips(
+        store_in(tmp_path),
+        ["small", "large"],
+        [0, 1],
+        frames=4,
+        size=48,
+        augment=AugmentSettings(crop_scale=(1.0, 1.0), crop_ratio=(1.4, 1.4)),
+        seed=0,
+    )
+    addresses = [(0, 0), (0, 1)]
+    frames, maps, _ = DecodedBatches(data)[addresses]
+    assert frames.shape == (2, 4, 80, 56, 3)
+    ours, elsewhere = AugmentedBatches(data)[addresses][0], augment_on_device(frames, maps, 48)
+    assert (ours.int() - elsewhere.int()).abs().max() <= 3
+
+
+def test_test_clips_are_resized_as_torchvision_does(tiny_store):
+    from torchvision.transforms.v2 import functional as V
+
+    folder, splits = tiny_store
+    store, clip = store_in(folder), splits["clip"].iloc[0]
+    whole, larger = (
+        EvaluationClips(store, [clip], [0], frames=4, size=size)[0][0] for size in (40, 64)
+    )
+    assert torch.equal(larger, V.resize(whole, [64, 64], antialias=True))

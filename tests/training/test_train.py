@@ -218,9 +218,9 @@ def test_rule_last_never_reads_test_clips_and_val_never_its_tenth(folder, monkey
     for rule in ("last", "val", "test"):
         seen = touched[rule] = set()
 
-        def frames(self, clip, indices, min_size=None, seen=seen):
+        def frames(self, clip, indices, min_size=None, out=None, seen=seen):
             seen.add((clip, min_size == 32))  # a test clip is decoded at the size itself
-            return real(self, clip, indices, min_size)
+            return real(self, clip, indices, min_size, out)
 
         monkeypatch.setattr(ClipStore, "frames", frames)
         train(folder, rule, settings(checkpoint=rule))

@@ -3,24 +3,30 @@
 Randomness by address: the order of an epoch is drawn from (seed, epoch), the frames and the
 augmentation of a clip from (seed, epoch, clip). Workers, their number, and a training that was
 interrupted change nothing.
+
+Where the model is on a GPU, a clip is augmented there: workers decode, and a batch crosses once, as
+bytes, while the GPU computes on the one before.
 """
 
 import hashlib
+import multiprocessing
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.transforms.v2 import functional as F
 
-from dfer.clips.augment import Augment
+from dfer.clips.augment import Maps, augment, augment_on_device, draw, resize, to_planes
 from dfer.clips.sampling import sample_frames
 from dfer.clips.store import ClipStore
 from dfer.settings import AugmentSettings
 
+Address = tuple[int, int]  # of what is seen of a clip: (epoch, index)
 
-class TrainClips(Dataset):
-    """Augmented clips; an item is addressed by (epoch, index)."""
+
+class TrainClips:
+    """Clips with random frames and random changes, all drawn by address."""
 
     def __init__(
         self,
@@ -34,20 +40,64 @@ class TrainClips(Dataset):
         seed: int,
     ) -> None:
         self.store, self.clips, self.labels = store, list(clips), list(labels)
-        self.frames, self.size, self.seed = frames, size, seed
-        self.augment = Augment(augment, size)
+        self.frames, self.size, self.augment, self.seed = frames, size, augment, seed
         # A random crop is smaller than the frame: decode large enough that it is never magnified.
-        self.decoded = round(size / min(augment.crop_scale) ** 0.5)
+        self.decoded_size = round(size / min(augment.crop_scale) ** 0.5)
 
-    def __getitem__(self, address: tuple[int, int]) -> tuple[torch.Tensor, int]:
-        """Frames (T, 3, size, size) uint8 and the class index."""
+    def decode(self, address: Address, out: np.ndarray | None = None) -> tuple[np.ndarray, Maps]:
+        """Frames (T, H, W, 3) uint8, in `out` if that has their size, and maps to change them."""
         epoch, index = address
         clip = self.clips[index]
         rng = np.random.default_rng([self.seed, epoch, *_words(clip)])
         chosen = sample_frames(self.store.length(clip), self.frames, rng)
-        frames = self.store.frames(clip, chosen, min_size=self.decoded)
-        pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)
-        return self.augment(pixels, int(rng.integers(2**63))), self.labels[index]
+        frames = self.store.frames(clip, chosen, min_size=self.decoded_size, out=out)
+        return frames, draw(self.augment, *frames.shape[1:3], rng)
+
+    def labels_of(self, addresses: Sequence[Address]) -> Tensor:
+        """Class indices (B,) int64."""
+        return torch.tensor([self.labels[index] for _, index in addresses])
+
+
+class AugmentedBatches(Dataset):
+    """Batches of clips that are augmented by who decodes them; an item is a list of addresses."""
+
+    def __init__(self, data: TrainClips) -> None:
+        self.data = data
+
+    def __getitem__(self, addresses: Sequence[Address]) -> tuple[Tensor, Tensor]:
+        """Clips (B, T, 3, size, size) uint8 and class indices (B,) int64."""
+        data = self.data
+        clips = np.empty((len(addresses), data.frames, 3, data.size, data.size), np.uint8)
+        for address, clip in zip(addresses, clips, strict=True):
+            augment(*data.decode(address), clip)
+        return torch.from_numpy(clips), data.labels_of(addresses)
+
+
+class DecodedBatches(Dataset):
+    """Batches of clips that are augmented elsewhere; an item is a list of addresses."""
+
+    def __init__(self, data: TrainClips) -> None:
+        self.data = data
+
+    def __getitem__(self, addresses: Sequence[Address]) -> tuple[Tensor, Maps, Tensor]:
+        """Frames (B, T, H, W, 3) uint8, the maps to change them, class indices (B,) int64.
+
+        Where clips differ in size, smaller frames stand in the upper left corner: no map leaves
+        the frame that it was drawn for.
+        """
+        first = self.data.decode(addresses[0])
+        batch = np.empty((len(addresses), *first[0].shape), np.uint8)
+        batch[0] = first[0]
+        rest = zip(addresses[1:], batch[1:], strict=True)
+        decoded = [first, *(self.data.decode(address, out) for address, out in rest)]
+        if len({frames.shape for frames, _ in decoded}) > 1:
+            largest = np.max([frames.shape for frames, _ in decoded], axis=0)
+            batch = np.zeros((len(addresses), *largest), np.uint8)
+            for (frames, _), out in zip(decoded, batch, strict=True):
+                out[:, : frames.shape[1], : frames.shape[2]] = frames
+        maps = zip(*(maps for _, maps in decoded), strict=True)
+        plane, colour = (torch.from_numpy(np.stack(part)) for part in maps)
+        return torch.from_numpy(batch), Maps(plane, colour), self.data.labels_of(addresses)
 
 
 class EvaluationClips(Dataset):
@@ -73,11 +123,12 @@ class EvaluationClips(Dataset):
         clip = self.clips[index]
         chosen = sample_frames(self.store.length(clip), self.frames, None)
         frames = self.store.frames(clip, chosen, min_size=self.size)
-        pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)
-        return F.resize(pixels, [self.size, self.size], antialias=True), self.labels[index]
+        pixels = np.empty((self.frames, 3, self.size, self.size), np.uint8)
+        to_planes(resize(frames, self.size), pixels)
+        return torch.from_numpy(pixels), self.labels[index]
 
 
-class EpochBatches(Sampler[list[tuple[int, int]]]):
+class EpochBatches(Sampler[list[Address]]):
     """The batches of epochs `first` … `last` - 1, each epoch in an order of its own.
 
     One pass over this sampler is the whole training, so that workers start once and read ahead
@@ -92,16 +143,24 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
     def __len__(self) -> int:
         return self.steps * (self.last - self.first)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Address]]:
         for epoch in range(self.first, self.last):
             order = np.random.default_rng([self.seed, epoch]).permutation(self.clips)
             for start in range(0, self.clips, self.batch):
                 yield [(epoch, int(index)) for index in order[start : start + self.batch]]
 
 
-def train_batches(data: TrainClips, batches: EpochBatches, workers: int) -> DataLoader:
-    """Yields (clips (B, T, 3, size, size) uint8, labels (B,) int64), epoch after epoch."""
-    return _loader(data, workers, batch_sampler=batches)
+def train_batches(
+    data: TrainClips, batches: EpochBatches, device: torch.device, workers: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields (clips (B, T, 3, size, size) uint8, labels (B,) int64) on `device`, all epochs."""
+    whole = {"sampler": batches, "batch_size": None}  # an item of these is a batch
+    if device.type == "cpu":
+        yield from _loader(AugmentedBatches(data), workers, **whole)
+    else:
+        loader = _loader(DecodedBatches(data), workers, **whole)
+        for frames, plane, colour, labels in _copied_ahead(loader, device):
+            yield augment_on_device(frames, Maps(plane, colour), data.size), labels
 
 
 def evaluation_batches(data: EvaluationClips, batch: int, workers: int) -> DataLoader:
@@ -110,13 +169,43 @@ def evaluation_batches(data: EvaluationClips, batch: int, workers: int) -> DataL
 
 
 def _loader(data: Dataset, workers: int, **options) -> DataLoader:
+    context = None
+    if workers:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])  # imported once, not in each worker
     return DataLoader(
         data,
         num_workers=workers,
-        multiprocessing_context="forkserver" if workers else None,
+        multiprocessing_context=context,
         pin_memory=torch.cuda.is_available(),
         **options,
     )
+
+
+def _copied_ahead(batches: DataLoader, device: torch.device) -> Iterator[list[Tensor]]:
+    """Frames, both maps and labels on a GPU, which computes on a batch while the next one comes."""
+    copying = torch.cuda.Stream(device)
+
+    def sent(batch: tuple[Tensor, Maps, Tensor]) -> list[Tensor]:
+        frames, maps, labels = batch
+        with torch.cuda.stream(copying):
+            return [part.to(device, non_blocking=True) for part in (frames, *maps, labels)]
+
+    def arrived(parts: list[Tensor]) -> list[Tensor]:
+        computing = torch.cuda.current_stream(device)
+        computing.wait_stream(copying)
+        for part in parts:
+            part.record_stream(computing)  # its memory is not given away before it is used
+        return parts
+
+    coming = None
+    for batch in batches:
+        here = None if coming is None else arrived(coming)
+        coming = sent(batch)
+        if here is not None:
+            yield here
+    if coming is not None:
+        yield arrived(coming)
 
 
 def _words(clip: str) -> list[int]:

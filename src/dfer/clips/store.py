@@ -108,16 +108,23 @@ class ClipStore:
         """
         return self._entry(clip)[2]
 
-    def frames(self, clip: str, indices: Sequence[int], min_size: int | None = None) -> np.ndarray:
+    def frames(
+        self,
+        clip: str,
+        indices: Sequence[int],
+        min_size: int | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Decode frames of a clip.
 
         Args:
             indices: frame numbers, 0 … length − 1, in any order and with repeats.
             min_size: decode at the smallest DCT scale (1/8 … 1) whose sides are both still at
                 least this, which is several times faster; None decodes at full size.
+            out: decoded into where its frames have the clip's size, else left alone.
 
         Returns:
-            uint8 RGB (len(indices), H, W, 3).
+            uint8 RGB (len(indices), H, W, 3): `out`, or an array of its own.
 
         Raises:
             UserError: as `length`, or a frame's bytes are damaged.
@@ -130,17 +137,28 @@ class ClipStore:
                 raise IndexError(f"clip {clip!r} has {length} frames, no frame {index}")
         try:
             encoded = self._open(shard).get_batch(batch).column(1).values
-            decoded: dict[int, np.ndarray] = {}
-            for index in indices:
-                if index not in decoded:
-                    decoded[index] = simplejpeg.decode_jpeg(
-                        memoryview(encoded[int(index)].as_buffer()).cast("B"),
-                        "RGB",
-                        min_height=least,
-                        min_width=least,
-                        min_factor=1,
-                    )
-            return np.stack([decoded[index] for index in indices])
+            rows: dict[int, int] = {}  # frame → its first row
+            for row, index in enumerate(indices):
+                if index in rows:
+                    out[row] = out[rows[index]]
+                    continue
+                data = memoryview(encoded[int(index)].as_buffer()).cast("B")
+                if not rows:
+                    size = simplejpeg.decode_jpeg_header(data, least, least, 1)[:2]
+                    if out is None or out.shape[1:3] != size:
+                        out = np.empty((len(indices), *size, 3), np.uint8)
+                frame = simplejpeg.decode_jpeg(
+                    data,
+                    "RGB",
+                    min_height=least,
+                    min_width=least,
+                    min_factor=1,
+                    buffer=out[row],
+                )
+                if frame.shape != out.shape[1:]:
+                    raise ValueError(f"frame {index} is of another size than those before it")
+                rows[index] = row
+            return out
         except DAMAGE as error:
             raise self._damaged(shard, f"clip {clip!r}: {error}") from error
 

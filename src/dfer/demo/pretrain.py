@@ -64,7 +64,7 @@ def train(
 
     Args:
         text: (#class, D), see `text_features`.
-        batches: stills (B, 1, 3, h, w) uint8 and class indices (B,), of all epochs.
+        batches: stills (B, 1, 3, h, w) uint8 and class indices (B,) of all epochs, on its device.
         steps: batches an epoch.
     """
     clip.requires_grad_(False)
@@ -74,7 +74,7 @@ def train(
     for step, (stills, labels) in enumerate(batches):
         optimiser.param_groups[0]["lr"] = learning_rate(settings, step, steps)
         logits = similarity(clip, normalise(stills).flatten(0, 1), text)
-        loss = F.cross_entropy(logits, labels.to(text.device), label_smoothing=LABEL_SMOOTHING)
+        loss = F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learnt, LARGEST_GRADIENT_NORM)
@@ -137,7 +137,7 @@ def main(args: argparse.Namespace) -> None:
         seed=args.seed,
     )
     order = EpochBatches(len(data.clips), args.batch, first=0, last=args.epochs, seed=args.seed)
-    batches = train_batches(data, order, loader_workers(device, args.threads))
+    batches = train_batches(data, order, device, loader_workers(device, args.threads))
     train(clip, text, batches, normalise, settings, order.steps)
 
     held_out = EvaluationClips(

@@ -58,6 +58,9 @@ HISTORY = pa.schema(
 # At most this share of a training's time goes into saving its state. The full model's is 3.2 GB:
 # on a slow disk not every epoch is saved.
 SAVING = 0.1
+# Steps whose losses are read together: each reading waits for the GPU, which is then idle until it
+# has been given the next step.
+READ_EVERY = 10
 
 
 class Diverged(UserError):
@@ -110,14 +113,14 @@ def train(
     batches = EpochBatches(
         len(data.clips), recipe.batch, first=first, last=recipe.epochs, seed=seed
     )
-    stream = iter(train_batches(data, batches, workers))
+    stream = train_batches(data, batches, device, workers)
     saved, took = 0.0, 0.0  # when the state was saved last, and how long that took, in seconds
     for epoch in range(first, recipe.epochs):
         if stop is not None and stop(history):
             break
         began = time.perf_counter()
         model.train()
-        counts, total = np.zeros((len(text), len(text)), np.int64), 0.0
+        counts, total, unread = np.zeros((len(text), len(text)), np.int64), 0.0, []
         for step in range(batches.steps):
             frames, labels = next(stream)
             lr = learning_rate(recipe, epoch * batches.steps + step, batches.steps)
@@ -125,21 +128,26 @@ def train(
                 group["lr"] = lr * group["lr_factor"]
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 logits = model(normalise(frames))
-            loss = F.cross_entropy(logits, labels.to(device))
-            value = loss.item()
-            if not math.isfinite(value) or value > 1e3:
-                raise Diverged(
-                    f"{name}: the loss is {value:.3g} in epoch {epoch + 1}, step {step + 1} of "
-                    f"{batches.steps}, at a learning rate of {lr:.3g}. Lower train.lr, or set "
-                    "train.max_gradient_norm (1.0, for example)."
-                )
+            loss = F.cross_entropy(logits, labels)
             optimiser.zero_grad()
             loss.backward()
             if recipe.max_gradient_norm is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), recipe.max_gradient_norm)
             optimiser.step()
-            total += value * len(labels)
-            counts += confusion(labels.numpy(), logits.argmax(1).cpu().numpy(), len(text))
+            unread.append((step, lr, loss.detach(), labels, logits.argmax(1)))
+            if len(unread) < READ_EVERY and step + 1 < batches.steps:
+                continue
+            for past, lr, loss, labels, found in unread:
+                value = loss.item()
+                if not math.isfinite(value) or value > 1e3:
+                    raise Diverged(
+                        f"{name}: the loss is {value:.3g} in epoch {epoch + 1}, step {past + 1} of "
+                        f"{batches.steps}, at a learning rate of {lr:.3g}. Lower train.lr, or set "
+                        "train.max_gradient_norm (1.0, for example)."
+                    )
+                total += value * len(labels)
+                counts += confusion(labels.cpu().numpy(), found.cpu().numpy(), len(text))
+            unread.clear()
 
         row = {"epoch": epoch + 1, "split": "train", "loss": total / len(data.clips)}
         row |= {"uar": uar(counts), "war": war(counts), "lr": lr}
