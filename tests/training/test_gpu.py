@@ -1,0 +1,163 @@
+"""What a GPU must do as the CPU does. Each body takes a device, and runs on the CPU as well."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import CLASSES
+
+from dfer.clips.loader import EpochBatches, train_batches
+from dfer.clips.store import ClipStore
+from dfer.dag.gpu import gpus
+from dfer.models.backbone import normaliser, pixel_statistics
+from dfer.models.recogniser import build
+from dfer.settings import RunSettings
+from dfer.training import train as stage
+from dfer.training.device import pick_device
+from dfer.training.train import read_clips, train
+
+needs_gpu = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+on_each_device = pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda", marks=needs_gpu)], indirect=True
+)
+TEXT = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def device(request):
+    """The device by its type, with deterministic kernels."""
+    pick_device(1)
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        yield torch.device(request.param)
+
+
+def settings(**recipe):
+    return RunSettings.from_dict(
+        {
+            "backbone": {"model": "config/backbone/tiny.json", "weights": None},
+            "model": {"frames": 8, "blocks": 1},
+            "train": {"epochs": 2, "batch": 6, "lr": 3e-3, "precision": "fp32"} | recipe,
+        }
+    )
+
+
+def clips(tiny_store, run):
+    folder, splits = tiny_store
+    splits.to_parquet(path := folder.parent / f"{folder.name}.parquet")
+    store = ClipStore(sorted(folder.glob("*.arrow")))
+    return read_clips(path, store, run, classes=CLASSES, fold=1, seed=0)[0]
+
+
+def batches(tiny_store, device, workers=0):
+    data = clips(tiny_store, settings())
+    order = EpochBatches(len(data.clips), 6, first=0, last=2, seed=0)
+    return [[part.cpu() for part in batch] for batch in train_batches(data, order, device, workers)]
+
+
+def trained(tiny_store, device, state, run=None, workers=0):
+    """Weights and history of a training."""
+    run = run or settings()
+    model, history = train(
+        run,
+        clips(tiny_store, run),
+        None,
+        TEXT,
+        state,
+        fingerprint="f",
+        seed=0,
+        device=device,
+        workers=workers,
+    )
+    return model.cpu().state_dict(), history
+
+
+def assert_same(ours, others):
+    assert ours[1].equals(others[1])
+    assert all(torch.equal(value, others[0][name]) for name, value in ours[0].items())
+
+
+@on_each_device
+def test_logits_and_gradients_are_those_of_double_precision_on_the_cpu(tiny_store, device):
+    torch.manual_seed(0)
+    run = settings()
+    exact = build(run.model, run.backbone, TEXT).double()
+    model = copy.deepcopy(exact).float().to(device)
+    (frames, labels), *_ = batches(tiny_store, torch.device("cpu"))
+    inputs = normaliser(pixel_statistics(run.backbone), device)(frames.to(device))
+    ours, expected = model(inputs), exact(inputs.cpu().double())
+    torch.testing.assert_close(ours.cpu(), expected.float(), rtol=1e-3, atol=1e-3)
+    torch.nn.functional.cross_entropy(ours, labels.to(device)).backward()
+    torch.nn.functional.cross_entropy(expected, labels).backward()
+    for (name, ours), expected in zip(model.named_parameters(), exact.parameters(), strict=True):
+        scale = expected.grad.abs().max().clamp(min=1e-6)
+        apart = (ours.grad.cpu().double() - expected.grad).abs().max() / scale
+        assert apart < 1e-2, name
+
+
+@on_each_device
+def test_batches_are_those_that_the_cpu_augments(tiny_store, device):
+    """The same clips and labels; pixels differ by rounding."""
+    here = batches(tiny_store, device)
+    there = batches(tiny_store, torch.device("cpu"))
+    assert len(here) == len(there)
+    for (ours, labels), (others, same_labels) in zip(here, there, strict=True):
+        assert ours.shape == others.shape and ours.dtype == torch.uint8
+        assert torch.equal(labels, same_labels)
+        apart = (ours.int() - others.int()).abs()
+        assert apart.max() <= 3 and apart.float().mean() < 0.6
+
+
+@pytest.mark.slow
+@on_each_device
+def test_two_runs_give_equal_bytes_whatever_the_workers(tiny_store, tmp_path, device):
+    first = trained(tiny_store, device, tmp_path / "a")
+    assert_same(first, trained(tiny_store, device, tmp_path / "b", workers=2))
+
+
+@on_each_device
+def test_a_resumed_run_gives_the_same_bytes(tiny_store, tmp_path, device, monkeypatch):
+    whole = trained(tiny_store, device, tmp_path / "whole")
+    real = stage.write_state
+
+    def write_and_die(path, **state):
+        real(path, **state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "write_state", write_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            trained(tiny_store, device, tmp_path / "cut")
+    assert_same(whole, trained(tiny_store, device, tmp_path / "cut"))
+
+
+@on_each_device
+def test_bf16_trains_weights_in_float32_to_about_the_same_loss(tiny_store, tmp_path, device):
+    plain = trained(tiny_store, device, tmp_path / "fp32")[1]
+    weights, history = trained(tiny_store, device, tmp_path / "bf16", settings(precision="bf16"))
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    assert history.loss.tolist() == pytest.approx(plain.loss.tolist(), rel=0.1)
+    assert history.loss.tolist() != plain.loss.tolist()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_jobs_side_by_side_have_a_card_each(tmp_path, monkeypatch):
+    """As many as there are cards; each sees one, and no two the same."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    says = (
+        "import os, sys, torch; print(torch.cuda.device_count(), "
+        "os.environ['CUDA_VISIBLE_DEVICES'], flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-m", "dfer.dag.gpu", "1", sys.executable, "-c", says]
+    jobs = [subprocess.Popen(command, stdin=-1, stdout=-1, text=True) for _ in gpus()]
+    seen = [[job.stdout.readline(), job.stdout.readline()][1].split() for job in jobs]
+    for job in jobs:
+        job.communicate()
+    assert {count for count, _ in seen} == {"1"}
+    assert len({card for _, card in seen}) == len(jobs)
