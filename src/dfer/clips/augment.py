@@ -154,8 +154,8 @@ def augment_on_device(frames: Tensor, maps: Maps, size: int) -> Tensor:
     columns = _filter(across, frames.shape[3], size).half()
     clips = torch.einsum("bih,bthwc->btciw", rows, frames.half())
     clips = torch.einsum("bjw,btciw->btcij", columns, clips)
-    luma = torch.tensor(LUMA, dtype=torch.float32, device=frames.device)
-    grey = clips.mean(dim=(1, 3, 4), dtype=torch.float32) @ luma
+    means = clips.mean(dim=(1, 3, 4), dtype=torch.float32)
+    grey = sum(mean * float(share) for mean, share in zip(means.unbind(1), LUMA, strict=True))
     clips = torch.einsum("bdc,btcij->btdij", maps.colour[..., :3].half(), clips)
     clips += (maps.colour[..., 3] * grey[:, None])[:, None, :, None, None]
     return clips.clamp_(0, 255).round_().to(torch.uint8, memory_format=torch.contiguous_format)
