@@ -87,6 +87,17 @@ def test_hue_of_a_face_is_nearly_torchvisions(faces, turn, mean):
     assert difference(coloured(faces, 1, 1, 1, turn), expected)[1] < mean
 
 
+def test_all_changes_of_a_still_are_nearly_torchvisions_in_the_same_order(faces):
+    """In the mean over draws of the default amounts; torchvision clamps after each."""
+    still, apart = faces[:1], []
+    for b, c, s, turn in np.random.default_rng(0).uniform(-1, 1, (20, 4)) * (0.4, 0.4, 0.4, 0.05):
+        expected = V.adjust_contrast(V.adjust_brightness(planes(still), 1 + b), 1 + c)
+        expected = V.adjust_hue(V.adjust_saturation(expected, 1 + s), turn)
+        ours = coloured(still, 1 + b, 1 + c, 1 + s, turn)
+        apart.append(difference(ours, pixels(expected))[1])
+    assert np.mean(apart) < 2 and np.max(apart) < 6
+
+
 def test_hue_is_exact_for_colours_of_skin_that_stay_in_a_sixth():
     rng, compared = np.random.default_rng(0), 0
     for turn in np.linspace(-0.5, 0.5, 41):
