@@ -2,8 +2,9 @@
 
 Trains a model on clips from the store beside the same steps on a batch that is in memory already:
 the ratio is what loading leaves of the step's rate. On a CPU the training thread loads between two
-steps; on a GPU all cores but one decode while it computes. Here the small model is that of the
-demo, and the large one ViT-B/32.
+steps, so that their times add up; on a GPU all cores but one decode while it computes, and the
+slower of the two binds. A second ratio is to what these allow: less than all of it is a stall. The
+small model is that of the demo, the large one ViT-B/32.
 
 For a machine that is not at hand, `--clips-per-second` gives the rate of its step (that of
 train_step.py there) and `--cores` its cores: from what one core decodes here follows what binds.
@@ -85,7 +86,7 @@ def decoding(data: TrainClips, batch: int) -> float:
 def cases_of(
     name: str, store: ClipStore, args: argparse.Namespace, device: torch.device
 ) -> dict[str, Callable[[], float]]:
-    """Training, its step alone, and decoding for a GPU, of one model."""
+    """Training, its step alone, loading alone, and decoding for a GPU, of one model."""
     vision, settings = vision_config(MODELS[name]), ModelSettings(frames=args.frames)
     torch.manual_seed(0)
     model = Recogniser(settings, vision, torch.randn(CLASSES, vision.embed_dim)).to(device)
@@ -97,6 +98,9 @@ def cases_of(
     return {
         f"{name}: training": lambda: run(batches=lambda: next(stream)),
         f"{name}: step alone": lambda: run(batches=lambda: ready),
+        f"{name}: loading alone": lambda: rate(
+            lambda *_: None, lambda: next(stream), args.seconds, device
+        ),
         f"{name}: decoding on one core": lambda: decoding(data, args.batch),
     }
 
@@ -123,14 +127,19 @@ def main(args: argparse.Namespace) -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         store, _ = write_clips(Path(folder))
-        for name in MODELS:
+        for name in args.models:
             values = by_turns(cases_of(name, store, args, device), args.rounds)
             under = {"frames": args.frames, "batch": args.batch}
             under["precision"] = str(precision(TrainSettings(), device)).removeprefix("torch.")
             rows += [Measured(case, "clips/s", found, **under) for case, found in values.items()]
-            training, alone, core = values.values()
-            share = [100 * value for value in ratio(training, alone)]
-            rows.append(Measured(f"{name}: training / step alone", "%", share, **under))
+            training, alone, loading, core = values.values()
+            allowed = [
+                1 / (1 / step + 1 / load) if device.type == "cpu" else min(step, load)
+                for step, load in zip(alone, loading, strict=True)
+            ]
+            for what, others in (("step alone", alone), ("what both allow", allowed)):
+                share = [100 * value for value in ratio(training, others)]
+                rows.append(Measured(f"{name}: training / {what}", "%", share, **under))
     report("end_to_end", rows, args.out, threads=args.threads, device=device_name(device))
     if args.clips_per_second:
         print(verdict(args.clips_per_second, sorted(core)[len(core) // 2], args.cores))
@@ -144,7 +153,8 @@ def parser() -> argparse.ArgumentParser:
     add("--batch", type=int, default=4, help="clips of a step")
     add("--threads", type=int, default=1, help="threads to compute with")
     add("--seconds", type=float, default=2.0, help="how long a case runs in a round, at least")
-    add("--clips-per-second", type=float, help="of another device's step with ViT-B/32")
+    add("--models", nargs="+", choices=MODELS, default=list(MODELS), help="what is trained")
+    add("--clips-per-second", type=float, help="of another device's step with the last model")
     add("--cores", type=int, default=8, help="of that machine")
     add("--rounds", type=int, default=3, help="how often each case is measured")
     add("--out", type=Path, default=Path("results/benchmarks/end_to_end.parquet"), help="the table")
