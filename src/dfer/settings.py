@@ -68,7 +68,7 @@ class TrainSettings:
     betas: tuple[float, float] = (0.9, 0.98)
     max_gradient_norm: float | None = None
     gradient_checkpointing: bool = False  # less memory, more time, the same numbers (`ImageTower`)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 on a GPU that has it
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # `dfer.training.device`
     # Which epoch's weights are evaluated. last: no choice is made. val: the best WAR on a tenth of
     # the train set that is held out. test: the best WAR on the test set itself, as most published
     # codes do; an optimistic choice, so it is named wherever its numbers stand.

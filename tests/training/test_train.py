@@ -196,9 +196,9 @@ def test_a_state_of_other_code_or_data_is_refused(folder, monkeypatch, capsys, c
 
         save_sealed({}, {"features": torch.ones(3, 32)}, folder / "text.safetensors")
     else:
-        real = stage.environment
+        real = stage.machine
         packages = {"packages": {"torch": "0.1"}}
-        monkeypatch.setattr(stage, "environment", lambda *a: real(*a) | packages)
+        monkeypatch.setattr(stage, "machine", lambda *a: real(*a) | packages)
     train(folder, "run")
     said = capsys.readouterr().out
     assert "other code, settings or data: training starts anew" in said

@@ -102,6 +102,7 @@ DIRECT = {
     "dfer.models.backbone": CLIP,
     "dfer.models.flops": {"flops"},
     "dfer.models.interfit": INTERFIT,
+    "dfer.models.lstm": INTERFIT,
     "dfer.models.mlp": CLIP,
     "dfer.models.msta": INTERFIT,
     "dfer.models.recogniser": MODEL,

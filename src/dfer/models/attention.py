@@ -48,6 +48,15 @@ class _Attention(nn.Module):
         """(N, L, parts·D) → `parts` tensors of (N, heads, L, D / heads)."""
         return x.unflatten(-1, (parts, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
 
+    def _cross(self, queries: Tensor, context: Tensor, maps: list[Tensor] | None = None) -> Tensor:
+        """Queries (N, L, D) and a context (N, S, D), each projected by its part of the weights."""
+        width = queries.shape[-1]
+        weight_q, weight_kv = self.in_proj_weight.split([width, 2 * width])
+        bias_q, bias_kv = self.in_proj_bias.split([width, 2 * width])
+        (q,) = self._split(F.linear(queries, weight_q, bias_q), 1)
+        k, v = self._split(F.linear(context, weight_kv, bias_kv), 2)
+        return self._merge(attend(q, k, v, maps))
+
     def _merge(self, x: Tensor) -> Tensor:
         """(N, heads, L, d) → (N, L, D), through the output projection."""
         return self.out_proj(x.transpose(1, 2).flatten(2))
@@ -56,19 +65,21 @@ class _Attention(nn.Module):
 class SelfAttention(_Attention):
     """MHSA: (N, L, D) → (N, L, D)."""
 
-    def forward(self, x: Tensor, maps: list[Tensor] | None = None) -> Tensor:
-        """`maps` collects the attention weights (N, heads, L, L), see `attend`."""
+    def forward(
+        self, x: Tensor, maps: list[Tensor] | None = None, queries: int | None = None
+    ) -> Tensor:
+        """The attention of all tokens, or the output of the first `queries` alone (N, queries, D).
+
+        `maps` collects the attention weights (N, heads, queries, L), see `attend`.
+        """
+        if queries == 1:
+            return self._cross(x[:, :1], x, maps)
         q, k, v = self._split(F.linear(x, self.in_proj_weight, self.in_proj_bias), 3)
-        return self._merge(attend(q, k, v, maps))
+        return self._merge(attend(q[:, :, :queries], k, v, maps))
 
 
 class CrossAttention(_Attention):
     """CroAtt: queries (N, L, D) attend to a context (N, S, D) → (N, L, D)."""
 
     def forward(self, queries: Tensor, context: Tensor) -> Tensor:
-        width = queries.shape[-1]
-        weight_q, weight_kv = self.in_proj_weight.split([width, 2 * width])
-        bias_q, bias_kv = self.in_proj_bias.split([width, 2 * width])
-        (q,) = self._split(F.linear(queries, weight_q, bias_q), 1)
-        k, v = self._split(F.linear(context, weight_kv, bias_kv), 2)
-        return self._merge(attend(q, k, v))
+        return self._cross(queries, context)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from dfer.models.attention import CrossAttention, SelfAttention
@@ -32,26 +31,30 @@ def count(settings: ModelSettings, backbone: BackboneSettings, classes: int) -> 
     """The cost of a `Recogniser`."""
     vision = vision_config(backbone.model)
     return count_module(
-        lambda: Recogniser(settings, vision, torch.empty(classes, vision.embed_dim)),
+        lambda: _AsDefined(Recogniser(settings, vision, torch.empty(classes, vision.embed_dim))),
         (1, settings.frames, 3, vision.image_size, vision.image_size),
     )
 
 
-def count_module(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Counts:
-    """The cost of the module that `build` makes, on one input of `shape`.
+class _AsDefined(nn.Module):
+    """A recogniser with all tokens of all layers, those too that nothing reads."""
 
-    oneDNN is switched off inside, because its LSTM is one opaque call that no counter looks into.
-    """
-    before = torch.backends.mkldnn.set_flags(_enabled=False)
-    try:
-        with FakeTensorMode(), torch.no_grad():
-            module = build().eval()
-            layers = _PaperConvention(module)
-            with FlopCounterMode(display=False) as flops:
-                module(torch.empty(shape))
-            parameters = sum(parameter.numel() for parameter in module.parameters())
-    finally:
-        torch.backends.mkldnn.set_flags(_enabled=before[0])
+    def __init__(self, recogniser: Recogniser):
+        super().__init__()
+        self.recogniser = recogniser
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.recogniser.classify(self.recogniser.features(clips, maps=[]))
+
+
+def count_module(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Counts:
+    """The cost of the module that `build` makes, on one input of `shape`."""
+    with torch.device("meta"), torch.no_grad():
+        module = build().eval()
+        layers = _PaperConvention(module)
+        with FlopCounterMode(display=False) as flops:
+            module(torch.empty(shape))
+        parameters = sum(parameter.numel() for parameter in module.parameters())
     return Counts(layers.macs, flops.get_total_flops() // 2, parameters)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -46,19 +47,41 @@ class Block(nn.Module):
         frames: int,
         interfit: nn.Module | None = None,
         maps: list[Tensor] | None = None,
+        kept: int | None = None,
     ) -> Tensor:
         """(B·T, 1 + N, D) → (B·T, 1 + N, D), the class token first.
 
         With `interfit`, [ẑ_t, ī_t] = [z_t, î_t] + MHSA(LN([z_t, î_t])) (Eq. 3); the interaction
-        token ī_t has then done its work and does not reach the MLP.
+        token ī_t has then done its work and does not reach the MLP. It is not computed, nor is any
+        token after the first `kept`, (B·T, kept, D), except where `maps` asks for all attention.
         """
-        tokens = z.shape[1]
+        kept = kept or z.shape[1]
+        normed = self.ln_1(z)
         if interfit is not None:
             i = interfit(z[:, 0].unflatten(0, (-1, frames)))  # (B, T, D)
-            z = torch.cat([z, i.flatten(0, 1).unsqueeze(1).to(z.dtype)], dim=1)
-        z = z + self.attn(self.ln_1(z), maps)
-        z = z[:, :tokens]
+            i = i.flatten(0, 1).unsqueeze(1).to(z.dtype)
+            normed = torch.cat([normed, self.ln_1(i)], dim=1)
+        attended = self.attn(normed, maps, queries=kept if maps is None else None)
+        z = z[:, :kept] + attended[:, :kept]
         return z + self.mlp(self.ln_2(z))
+
+
+class PatchEmbedding(nn.Conv2d):
+    """A convolution whose patches do not overlap, as one matrix product.
+
+    Shapes: (N, 3, H, W) → (N, patches, D), row by row.
+    """
+
+    def __init__(self, width: int, patch: int):
+        super().__init__(3, width, kernel_size=patch, stride=patch, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        patch = self.stride[0]
+        rows, columns = (size // patch for size in images.shape[2:])  # a rest is left out
+        images = images[:, :, : rows * patch, : columns * patch]
+        patches = images.unflatten(3, (columns, patch)).unflatten(2, (rows, patch))
+        patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+        return F.linear(patches, self.weight.flatten(1))
 
 
 class Transformer(nn.Module):
@@ -86,7 +109,7 @@ class ImageTower(nn.Module):
         width, patch = config.width, config.patch_size
         patches = (config.image_size // patch) ** 2  # N
         scale = width**-0.5
-        self.conv1 = nn.Conv2d(3, width, kernel_size=patch, stride=patch, bias=False)
+        self.conv1 = PatchEmbedding(width, patch)
         self.class_embedding = nn.Parameter(scale * torch.randn(width))
         self.positional_embedding = nn.Parameter(scale * torch.randn(1 + patches, width))
         self.ln_pre = nn.LayerNorm(width)
@@ -96,7 +119,7 @@ class ImageTower(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) → class and patch tokens with positions, (N, 1 + patches, D): Eq. 1."""
-        patches = self.conv1(images).flatten(2).transpose(1, 2)
+        patches = self.conv1(images)
         cls = self.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
         z = torch.cat([cls, patches], dim=1) + self.positional_embedding.to(patches.dtype)
         return self.ln_pre(z)
@@ -130,8 +153,11 @@ class ImageTower(nn.Module):
             )
         frames = clips.shape[1]
         z = self.embed(clips.flatten(0, 1))
-        for layer, block in enumerate(self.transformer.resblocks):
-            inputs = (z, frames, interfit[layer] if interfit is not None else None, maps)
+        blocks = self.transformer.resblocks
+        for layer, block in enumerate(blocks):
+            own = interfit[layer] if interfit is not None else None
+            kept = 1 if layer + 1 == len(blocks) and maps is None else None  # the class token
+            inputs = (z, frames, own, maps, kept)
             if self.gradient_checkpointing and self.training and maps is None:
                 z = checkpoint(block, *inputs, use_reentrant=False)
             else:

@@ -8,7 +8,7 @@ from torch import Tensor
 from dfer.clips.loader import EvaluationClips, evaluation_batches
 from dfer.models.checkpoint import TrainedRun
 from dfer.models.recogniser import Recogniser
-from dfer.training.device import precision
+from dfer.training.device import precision, weights_in
 
 
 @torch.inference_mode()
@@ -33,13 +33,16 @@ def logits_of(
     device = next(model.parameters()).device
     model.eval()
     logits = []
-    for frames, _ in evaluation_batches(data, batch, workers):
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+    with (
+        weights_in(model, dtype),
+        torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
+    ):
+        for frames, _ in evaluation_batches(data, batch, workers):
             logits.append(model(normalise(frames)).cpu())
     return torch.cat(logits)
 
 
 def predict(run: TrainedRun, data: EvaluationClips, *, batch: int, workers: int) -> Tensor:
     """`logits_of` a trained run, with its own pixel statistics and precision."""
-    dtype = precision(run.settings.train, run.device)
+    dtype = precision(run.settings, run.device)
     return logits_of(run.model, data, run.normalise, dtype, batch=batch, workers=workers)

@@ -35,9 +35,9 @@ from dfer.files import atomic, read_parquet, write_parquet, write_text
 from dfer.models.backbone import normaliser, pixel_statistics, read_config, vision_config
 from dfer.models.checkpoint import TrainedRun, save_run
 from dfer.models.recogniser import Recogniser, build
-from dfer.provenance import digest, environment, file_digest, stamps
+from dfer.provenance import digest, file_digest, stamps
 from dfer.settings import RunSettings, TrainSettings, unused_modules
-from dfer.training.device import device_name, loader_workers, pick_device, precision
+from dfer.training.device import loader_workers, machine, pick_device, precision
 from dfer.training.inference import logits_of
 from dfer.training.metrics import confusion, uar, war
 from dfer.training.schedule import learning_rate
@@ -103,7 +103,7 @@ def train(
     model.image.gradient_checkpointing = recipe.gradient_checkpointing
     optimiser = torch.optim.AdamW(parameter_groups(model, recipe), betas=recipe.betas, fused=True)
     normalise = normaliser(pixel_statistics(settings.backbone), device)
-    dtype = precision(recipe, device)
+    dtype = precision(settings, device)
     first, history, best = 0, [], None
     if state := read_state(state_path, fingerprint, name):
         model.load_state_dict(state["model"])
@@ -305,9 +305,9 @@ def identify(
     }
 
 
-def decisive(machine: dict[str, Any]) -> dict[str, Any]:
-    """The part of a machine's `environment` that decides a run's last digits."""
-    return {key: machine[key] for key in ("packages", "device", "threads")}
+def decisive(surroundings: dict[str, Any]) -> dict[str, Any]:
+    """The part of `dfer.training.device.machine` that decides a run's last digits."""
+    return {key: surroundings[key] for key in ("packages", "device", "threads", "precision")}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -346,7 +346,7 @@ def main(args: argparse.Namespace) -> None:
         args.splits, store, settings, classes=classes, fold=args.fold, seed=args.seed
     )
     text = read_features(args.text, len(classes))
-    machine = environment(args.threads, device_name(device))
+    surroundings = machine(settings, device, args.threads)
     identity = identify(
         settings,
         dataset=args.dataset,
@@ -364,14 +364,14 @@ def main(args: argparse.Namespace) -> None:
         monitor,
         text,
         state_path,
-        fingerprint=digest([identity, decisive(machine)]),
+        fingerprint=digest([identity, decisive(surroundings)]),
         seed=args.seed,
         device=device,
         workers=loader_workers(device, args.threads),
         name=f"{args.dataset} {settings.key} fold {args.fold} seed {args.seed}",
     )
-    record = identity | {"environment": machine, "epoch": int(history.epoch[history.chosen].max())}
-    record["precision"] = str(precision(settings.train, device)).removeprefix("torch.")
+    epoch = int(history.epoch[history.chosen].max())
+    record = identity | {"environment": surroundings, "epoch": epoch}
     write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False), args.out_record)
     write_parquet(history, args.out_history, HISTORY)
     run = TrainedRun(

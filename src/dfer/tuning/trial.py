@@ -24,9 +24,9 @@ from dfer.clips.store import ClipStore
 from dfer.errors import UserError, stage
 from dfer.files import read_parquet
 from dfer.models import flops
-from dfer.provenance import digest, environment
+from dfer.provenance import digest
 from dfer.settings import RunSettings
-from dfer.training.device import device_name, loader_workers, pick_device
+from dfer.training.device import loader_workers, machine, pick_device
 from dfer.training.text import read_features
 from dfer.training.train import HISTORY, Diverged, decisive, identify, read_clips, train
 from dfer.tuning.replay import distributions, replay
@@ -97,7 +97,7 @@ def attempt(
     given = {"classes": classes, "fold": study.fold, "seed": study.seed}
     data, monitor = read_clips(splits, store, settings, **given)
     features = read_features(text, len(classes))
-    machine = decisive(environment(threads, device_name(device)))
+    surroundings = decisive(machine(settings, device, threads))
     identity = identify(
         settings, dataset=study.dataset, splits=splits, text=text, store=store, **given
     )
@@ -106,7 +106,7 @@ def attempt(
     history = None
     if runs is not None:
         folder = runs / settings.key / f"fold{study.fold}-seed{study.seed}"
-        history = trained_already(folder, identity, machine)
+        history = trained_already(folder, identity, surroundings)
     if history is not None:
         print(f"{name}: is the training of {folder}")
         history = as_far_as_kept(history, pruning)
@@ -118,7 +118,7 @@ def attempt(
                 monitor,
                 features,
                 state_path,
-                fingerprint=digest([identity, machine]),
+                fingerprint=digest([identity, surroundings]),
                 seed=study.seed,
                 device=device,
                 workers=loader_workers(device, threads),
