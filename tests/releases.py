@@ -9,12 +9,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import yaml
+from checkout import Checkout
 
 from dfer.check.official import list_hash, load_facts
 
 Lists = dict[tuple[int, str], list[tuple[str, str]]]  # (fold, split) → (clip, label)
 
 CODES = {"happy": 1, "sad": 2, "neutral": 3, "angry": 4, "surprise": 5, "disgust": 6, "fear": 7}
+DFEW_CLIPS = 16372  # on disk; the lists have those with a single label
 SCENES = ("Action", "Crime", "DailyLife", "School", "War")
 
 
@@ -128,3 +131,25 @@ def write_mafw_lists(root: Path, lists: Lists, folder: str = "Train & Test Set")
         path = root / folder / "single/no_caption" / f"set_{fold}" / f"{split}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{clip}.mp4 {label}\n" for clip, label in rows))
+
+
+def paper_tree(folder: Path) -> Checkout:
+    """A checkout whose paper.yaml points to releases of the official size, of empty files."""
+    tree = Checkout(folder, config=None)
+    roots = {name: tree.folder / "data" / name for name in ("dfew", "ferv39k", "mafw")}
+    dfew, ferv39k, mafw = (random_lists(name) for name in roots)
+    write_dfew_lists(roots["dfew"], dfew)
+    listed = clips_of(dfew)
+    others = sorted({f"{number:05d}" for number in range(1, 20001)} - set(listed))
+    everything = listed + others[: DFEW_CLIPS - len(listed)]
+    fill(roots["dfew"] / "Clip/clip_224x224", everything, [], tree.folder)
+    write_ferv39k_lists(roots["ferv39k"], ferv39k)
+    fill(roots["ferv39k"] / "2_ClipsforFaceCrop", clips_of(ferv39k), [], tree.folder)
+    write_mafw_lists(roots["mafw"], mafw)
+    empty_videos(roots["mafw"] / "data/clips", clips_of(mafw))
+    path = tree.folder / "config/paper.yaml"
+    config = yaml.safe_load(path.read_text())
+    for name, root in roots.items():
+        config["datasets"][name]["root"] = str(root)
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return tree

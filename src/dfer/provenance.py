@@ -16,7 +16,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing import Any
 from dfer.errors import UserError
 
 SOURCE = Path(__file__).parents[1]
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def modules(*stages: str, without: Collection[str] = ()) -> list[str]:
@@ -107,7 +108,7 @@ def _imports(name: str) -> list[str]:
     """Project modules that `name` imports, at its top or inside a function, and its packages."""
     package = name if _file(name).name == "__init__.py" else name.rpartition(".")[0]
     found = set()
-    for node in ast.walk(_tree(name)):
+    for node in _statements(_tree(name).body):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -142,13 +143,23 @@ def _file(name: str) -> Path | None:
 
 def _shape(node: Any) -> Any:
     """A syntax tree as nested tuples, without positions, docstrings and empty fields."""
-    if isinstance(node, ast.AST):
-        fields = dict(ast.iter_fields(node))
-        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            fields["body"] = fields["body"][1:]
-        kept = ((key, _shape(value)) for key, value in fields.items() if value not in (None, []))
-        return type(node).__name__, *kept
     if isinstance(node, list):
         return tuple(map(_shape, node))
-    return node
+    if not isinstance(node, ast.AST):
+        return node
+    kept = [type(node).__name__]
+    for key in node._fields:
+        value = getattr(node, key, None)
+        if key == "body" and isinstance(node, _DOCUMENTED):
+            value = value[ast.get_docstring(node, clean=False) is not None :]
+        if value is not None and value != []:
+            kept.append((key, _shape(value)))
+    return tuple(kept)
+
+
+def _statements(parts: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """All statements in a body, those inside others too."""
+    for part in parts:
+        yield part
+        for inner in ("body", "orelse", "handlers", "finalbody", "cases"):
+            yield from _statements(getattr(part, inner, ()))

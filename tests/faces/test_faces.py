@@ -121,10 +121,11 @@ def test_carried_boxes_are_as_good_as_detection_in_every_frame(dlib_68):
     assert np.linalg.norm(carried - detected, axis=-1).mean() / eyes_apart(truth) < noise_floor
 
 
-class Scripted:
+class Scripted(tracking.Backend):
     """A backend whose faces are written down: frame number → boxes (left, top, side, score).
 
-    A frame is its number; landmarks are a fixed constellation inside the box.
+    A pixel is its frame's number, its x and its y; landmarks are a fixed constellation inside the
+    box. Like a detector, it finds the faces that are whole in what it is given.
     """
 
     SHAPE = np.random.default_rng(0).uniform(0.2, 0.8, (68, 2)).astype(np.float32)
@@ -133,13 +134,23 @@ class Scripted:
         self.script, self.searched = script, []
 
     def frames(self, count: int):
+        y, x = np.mgrid[:100, :200]
         for number in range(count):
-            yield np.full((100, 200, 3), number, np.uint8)
+            yield np.stack([np.full_like(x, number), x, y], -1).astype(np.uint8)
 
     def detect(self, frame):
-        number = int(frame[0, 0, 0])
+        (number, left, top), (height, width) = frame[0, 0].tolist(), frame.shape[:2]
         self.searched.append(number)
-        rows = [(x, y, x + side, y + side, s) for x, y, side, s in self.script.get(number, [])]
+        found = [(x - left, y - top, side, s) for x, y, side, s in self.script.get(number, [])]
+        if (height, width) != (100, 200):
+            inside = [(x, y, x + side - width, y + side - height) for x, y, side, _ in found]
+            found = [
+                face
+                for face, (x, y, right, bottom) in zip(found, inside, strict=True)
+                if min(x, y) >= 0 and max(right, bottom) <= 0
+            ]
+            self.searched[-1] = (number, left, top, left + width, top + height)
+        rows = [(x, y, x + side, y + side, s) for x, y, side, s in found]
         return np.array(rows, float).reshape(-1, 5)
 
     def landmarks(self, frame, box):
@@ -209,6 +220,133 @@ def test_a_carried_box_that_leaves_the_frame_is_given_up():
     backend = Runaway({0: [(50, 20, 40, 1)], 5: [(50, 20, 40, 1)]})
     assert found(track(backend.frames(6), backend, every=8)) == "dcccmd"
     assert backend.searched == [0, 4, 5]
+
+
+class InParts(Scripted):
+    """The same, for which a search of a part is cheaper."""
+
+    searches_parts = True
+
+
+def test_a_frame_that_is_due_is_searched_around_the_carried_box():
+    """Faces of 40 pixels in squares of 80, as far as these are inside the frame."""
+    walk = {0: (50.0, 20.0), 2: (53.0, 24.0), 4: (1.0, 70.0)}
+    backend = InParts({n: [(x, y, 40.0, 1 + n)] for n, (x, y) in walk.items()})
+    faces = track(backend.frames(5), backend, every=2)
+    assert found(faces) == "dcdcd"
+    assert backend.searched[:2] == [0, (2, 30, 0, 110, 80)]
+    # nothing is whole in the square around (53, 24), so frame 4 is searched again, as a whole
+    assert backend.searched[2:] == [(4, 33, 4, 113, 84), 4]
+    for number, corner in walk.items():
+        assert np.allclose(faces[number].box, [*corner, *np.add(corner, 40)], atol=1e-3)
+        assert faces[number].score == 1 + number
+
+
+def test_what_is_found_does_not_hang_on_where_it_was_searched():
+    """Faces that wander, also beyond the border; one is lost for two frames."""
+    rng = np.random.default_rng(0)
+    script = {}
+    for number in range(60):
+        x, y = 80 + 90 * np.sin(number / 15), 30 + 40 * np.cos(number / 10)
+        script[number] = [(x, y, 40.0, 1.0), (*rng.uniform(0, 60, 2), 20.0, 2.0)]
+    script[32] = script[33] = []
+
+    class Moving(InParts):
+        """Landmarks find the first face near any box."""
+
+        def landmarks(self, frame, box):
+            faces = self.script[int(frame[0, 0, 0])]
+            return super().landmarks(frame, np.array([*faces[0][:2], *np.add(faces[0][:2], 40)]))
+
+    parts, whole = Moving(script), Moving(script)
+    whole.searches_parts = False
+    faces = track(parts.frames(60), parts, every=8)
+    expected = track(whole.frames(60), whole, every=8)
+    assert found(faces) == found(expected)
+    assert "m" in found(faces)
+    for one, other in zip(faces, expected, strict=True):
+        if other.found != "missing":
+            assert np.allclose(one.box, other.box, atol=1e-3)
+    assert sum(isinstance(place, tuple) for place in parts.searched) >= 5
+
+
+def test_the_square_around_a_box_is_cut_off_at_the_frame_s_borders():
+    frame = np.arange(6 * 9).reshape(6, 9, 1)
+    corner, part = tracking.region(frame, np.array([1.0, 2.0, 3.0, 3.0]))
+    assert corner == (0, 0) and np.array_equal(part, frame[0:5, 0:4])
+    corner, part = tracking.region(frame, np.array([7.5, 4.0, 9.5, 6.5]))
+    assert corner == (6, 2) and np.array_equal(part, frame[2:, 6:])
+    corner, part = tracking.region(frame, np.array([4.0, 4.0, 4.0, 4.0]))
+    assert corner == (4, 4) and np.array_equal(part, frame[4:5, 4:5])
+
+
+def test_whole_frames_are_searched_at_first_after_a_loss_and_where_all_are_due():
+    face = [(50.0, 20.0, 40.0, 1.5)]
+    backend = InParts(dict.fromkeys((0, 7, 11), face))
+    assert found(track(backend.frames(14), backend, every=4)) == "dcccmmmdcccdcc"
+    around = (30, 0, 110, 80)
+    assert backend.searched == [0, (4, *around), 4, 5, 6, 7, (11, *around)]
+    backend = InParts(dict.fromkeys(range(3), face))
+    assert found(track(backend.frames(3), backend, every=1)) == "ddd"
+    assert backend.searched == [0, 1, 2]
+
+
+@pytest.mark.parametrize("frames", [0, 5, 9, 10])
+def test_landmarks_in_batches_are_those_of_one_frame_at_a_time(frames):
+    """Two faces that pass each other and are gone now and then."""
+
+    class Batched(Scripted):
+        batch = 3
+        sizes = ()
+
+        def landmarks_of(self, frames, boxes):
+            self.sizes += (len(frames),)
+            return super().landmarks_of(frames, boxes)
+
+    script = {n: [(10.0 + 12 * n, 10, 40, 1 + n), (110.0 - 12 * n, 30, 45, 2)] for n in range(10)}
+    script |= {0: [], 4: [], 5: []}
+    batched, single = Batched(script), Scripted(script)
+    faces = track(batched.frames(frames), batched, every=1)
+    expected = track(single.frames(frames), single, every=1)
+    assert found(faces) == found(expected) == "mdddmmdddd"[:frames]
+    assert batched.searched == single.searched
+    for one, other in zip(faces, expected, strict=True):
+        if one.found == "detected":
+            assert np.array_equal(one.points, other.points)
+            assert np.array_equal(one.box, other.box) and one.score == other.score
+    assert batched.sizes == {0: (), 5: (3,), 9: (3, 3), 10: (3, 3, 1)}[frames]
+    carried = Batched(script)
+    track(carried.frames(frames), carried, every=4)
+    assert carried.sizes == ()
+
+
+def test_a_small_face_is_not_left_for_a_large_one_that_comes_into_the_picture(dlib_68):
+    """dlib looks for small faces only where it finds no large ones."""
+    frames = []
+    for newcomer in (False, False, True, True):
+        frame = np.full((400, 800, 3), 128, np.uint8)
+        for scale, x in [(0.5, 200)] + [(1.2, 600)] * newcomer:
+            part = cv2.warpAffine(PHOTO, motion(scale, 0, 200, 200), (400, 400))
+            frame[:, x - 200 : x + 200] = part
+        frames.append(frame)
+    faces = track(frames, dlib_68, every=2)
+    assert found(faces) == "dcdc"
+    assert all(face.points[:, 0].max() < 400 for face in faces)
+
+
+def test_dlib_s_landmarks_do_not_hang_on_what_is_far_from_the_face(dlib_68):
+    """Of the grey around the face, the same points as of the whole frame, at borders too."""
+    import dlib
+
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        frame = moved(motion(rng.uniform(0.5, 1.5), rng.uniform(-1, 1), *rng.uniform(0, 480, 2)))
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        box = np.repeat(rng.uniform(-40, 440, 2)[None], 2, 0).ravel()
+        box[2:] += rng.uniform(30, 250)
+        rectangle = dlib.rectangle(*(round(side) for side in box.tolist()))
+        expected = [(point.x, point.y) for point in dlib_68._predictor(grey, rectangle).parts()]
+        assert np.array_equal(dlib_68.landmarks(frame, box), np.float32(expected))
 
 
 def test_real_faces_several_gone_and_back(dlib_68):
@@ -403,6 +541,22 @@ def test_given_weights_equal_the_package_with_its_own(weights, monkeypatch):
     assert points.dtype == np.float32
     assert np.array_equal(points, expected)
     assert len(np.unique(points, axis=0)) > 10
+
+
+@pytest.mark.slow
+def test_the_network_sees_faces_of_several_frames_as_it_sees_one(weights):
+    """Frames of several sizes, faces of several sizes and partly outside."""
+    from dfer.faces.face_alignment_68 import FaceAlignment68
+
+    paths = {"landmarks": weights["landmarks"], "detector": weights["sfd"]}
+    backend = FaceAlignment68("sfd", paths, "cpu")
+    frames = [PHOTO, moved(motion(0.7, 0.3, 320, 240)), PHOTO[:300, 100:420]]
+    boxes = np.array([[-20, 60, 120, 210, 0.9], [280, 190, 350, 290, 0.8], [60, 60, 190, 210, 1.0]])
+    together = backend.landmarks_of(frames, boxes)
+    assert len(together) == 3
+    for points, frame, box in zip(together, frames, boxes, strict=True):
+        assert points.shape == (68, 2) and points.dtype == np.float32
+        assert np.allclose(points, backend.landmarks(frame, box), atol=1e-3)
 
 
 def test_weights_come_from_the_cache_where_no_path_is_given(weights, monkeypatch):

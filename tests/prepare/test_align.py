@@ -20,7 +20,7 @@ from dfer.clips.store import ClipStore
 from dfer.clips.video import ClipError
 from dfer.faces.settings import LandmarkSettings
 from dfer.faces.similarity import face_transform, transforms, warp
-from dfer.faces.track import MISSING, Face
+from dfer.faces.track import MISSING, Backend, Face
 from dfer.prepare.align import LANDMARKS_SCHEMA, align_clip, to_rows
 
 PHOTO = skimage.data.astronaut()[:256, 96:352]  # her face in the middle
@@ -365,7 +365,7 @@ def test_wrong_settings_and_roots_are_one_line(release, tmp_path):
 def test_the_share_of_frames_with_a_face_decides_exactly():
     """3 of 10 frames are enough for 0.3, and not for more."""
 
-    class Sometimes:
+    class Sometimes(Backend):
         def detect(self, frame):
             there = frame[0, 0, 0] < 3
             return np.array([[10.0, 10, 50, 50, 1]]) if there else np.zeros((0, 5))

@@ -8,17 +8,7 @@ from collections import Counter
 from itertools import product
 
 import pytest
-import yaml
-from checkout import Checkout
-from releases import (
-    clips_of,
-    empty_videos,
-    fill,
-    random_lists,
-    write_dfew_lists,
-    write_ferv39k_lists,
-    write_mafw_lists,
-)
+from releases import DFEW_CLIPS, paper_tree
 
 from dfer.why import planned
 
@@ -27,30 +17,12 @@ pytestmark = pytest.mark.slow
 FOLDS = {"dfew": 5, "ferv39k": 1, "mafw": 5}
 VARIANTS, SEEDS, SHARDS = 11, 3, 64
 COMMAND = ("tables", "figures", "--configfile", "config/paper.yaml")
-DFEW_CLIPS = 16372  # on disk; the lists have those with a single label
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     """A checkout whose paper.yaml points to full releases."""
-    tree = Checkout(tmp_path_factory.mktemp("paper"), config=None)
-    roots = {name: tree.folder / "data" / name for name in FOLDS}
-    dfew, ferv39k, mafw = (random_lists(name) for name in FOLDS)
-    write_dfew_lists(roots["dfew"], dfew)
-    listed = clips_of(dfew)
-    others = sorted({f"{number:05d}" for number in range(1, 20001)} - set(listed))
-    everything = listed + others[: DFEW_CLIPS - len(listed)]
-    fill(roots["dfew"] / "Clip/clip_224x224", everything, [], tree.folder)
-    write_ferv39k_lists(roots["ferv39k"], ferv39k)
-    fill(roots["ferv39k"] / "2_ClipsforFaceCrop", clips_of(ferv39k), [], tree.folder)
-    write_mafw_lists(roots["mafw"], mafw)
-    empty_videos(roots["mafw"] / "data/clips", clips_of(mafw))
-    path = tree.folder / "config/paper.yaml"
-    config = yaml.safe_load(path.read_text())
-    for name, root in roots.items():
-        config["datasets"][name]["root"] = str(root)
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
-    return tree
+    return paper_tree(tmp_path_factory.mktemp("paper"))
 
 
 def dry_run(tree):

@@ -41,7 +41,7 @@ rule features:
     resources:
         gpu=GPU,
     params:
-        **code("dfer.analysis.features", unused=unused_by_run),
+        **code("dfer.analysis.features", optional=PARTS, unused=unused_by_run),
     shell:
         "python -m dfer.dag.gpu {resources.gpu}"
         " python -m dfer.analysis.features"
@@ -100,7 +100,7 @@ rule maps:
     resources:
         gpu=GPU,
     params:
-        **code("dfer.analysis.maps", unused=unused_by_run),
+        **code("dfer.analysis.maps", optional=PARTS, unused=unused_by_run),
     shell:
         "python -m dfer.dag.gpu {resources.gpu}"
         " python -m dfer.analysis.maps"

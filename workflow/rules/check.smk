@@ -20,7 +20,7 @@ rule check_dataset:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.check.release", unused=other_layouts),
+        **code("dfer.check.release", optional=LAYOUTS, unused=other_layouts),
         layout=lambda w: STORED[w.dataset].layout,
         root=lambda w: STORED[w.dataset].root,
         source=lambda w: STORED[w.dataset].source,

@@ -158,8 +158,11 @@ def settings(wildcards):
         sys.exit(f"error: {error}")
 
 
+PARTS = set().union(*map(unused_modules, SETTINGS.values()))  # modules of some variants only
+
+
 def unused_by_run(wildcards):
-    """Modules of the model that the run's variant does not use; a study may come to use any."""
+    """The `PARTS` that the run's variant does not use; a study may come to use any."""
     if study_result(wildcards, wait=False):
         return set()
     return unused_modules(settings(wildcards))
@@ -239,14 +242,15 @@ def compared_files(wildcards, figure, place, file):
 # ── Parameters ──────────────────────────────────────────────────────────────────────────────────
 
 
-def code(*stages, unused=None):
+def code(*stages, optional=frozenset(), unused=None):
     """Parameters that carry the digest of each module that `stages` run, under its own name.
 
-    `unused(wildcards)` names modules that a job does not use, so that their edits leave it alone.
+    `unused(wildcards)` names those of the modules `optional` that a job does not use, so that their
+    edits leave it alone. What all jobs use is no function, which Snakemake would call for each.
     """
 
     def carry(module):
-        if unused is None:
+        if module in always:
             return provenance.stamp(module)
 
         def stamp(wildcards):
@@ -256,6 +260,7 @@ def code(*stages, unused=None):
         return stamp
 
     try:
+        always = set(provenance.modules(*stages, without=optional))
         return {module.replace(".", "_"): carry(module) for module in provenance.modules(*stages)}
     except UserError as error:  # an edited module that is no Python
         sys.exit(f"error: {error}")
@@ -287,6 +292,9 @@ def landmark_settings(wildcards):
     return as_json(asdict(dataset.landmarks) if dataset.is_aligned_here else None)
 
 
+LAYOUTS = set().union(*(layouts.modules_of_others(dataset.layout) for dataset in STORED.values()))
+
+
 def other_layouts(wildcards):
-    """Modules of other layouts than this dataset's."""
+    """The `LAYOUTS` that this dataset does not have."""
     return layouts.modules_of_others(STORED[wildcards.dataset].layout)

@@ -64,15 +64,20 @@ def gpus_of_alignment(wildcards):
     return 0 if used == "cpu" else GPU
 
 
+OF_BACKENDS = set().union(*BACKENDS.values())
+
+
 def other_backends(wildcards):
     """Modules of landmark backends that this dataset does not use."""
-    used = BACKENDS[STORED[wildcards.dataset].landmarks.backend]
-    return set.union(*BACKENDS.values()) - used
+    return OF_BACKENDS - BACKENDS[STORED[wildcards.dataset].landmarks.backend]
+
+
+TRANSFORM = {"dfer.faces.similarity"}
 
 
 def unused_transform(wildcards):
     """The transform of faces, which a release's own crops do not go through."""
-    return set() if STORED[wildcards.dataset].is_aligned_here else {"dfer.faces.similarity"}
+    return set() if STORED[wildcards.dataset].is_aligned_here else TRANSFORM
 
 
 checkpoint manifest:
@@ -88,7 +93,7 @@ checkpoint manifest:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.prepare.manifest", unused=other_layouts),
+        **code("dfer.prepare.manifest", optional=LAYOUTS, unused=other_layouts),
         layout=lambda w: STORED[w.dataset].layout,
         root=lambda w: STORED[w.dataset].root,
         source=lambda w: STORED[w.dataset].source,
@@ -121,7 +126,7 @@ rule align:
     resources:
         gpu=gpus_of_alignment,
     params:
-        **code("dfer.prepare.align", unused=other_backends),
+        **code("dfer.prepare.align", optional=OF_BACKENDS, unused=other_backends),
         root=lambda w: STORED[w.dataset].root,
         landmark_settings=landmark_settings,
     shell:
@@ -148,7 +153,7 @@ rule extract:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.prepare.extract", unused=unused_transform),
+        **code("dfer.prepare.extract", optional=TRANSFORM, unused=unused_transform),
         root=lambda w: STORED[w.dataset].root,
         landmarks=lambda w, input: (
             ["--landmarks", input.landmarks, "--rejects", input.align_rejects]

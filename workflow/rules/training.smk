@@ -54,7 +54,7 @@ rule train:
     resources:
         gpu=GPU,
     params:
-        **code("dfer.training.train", unused=unused_by_run),
+        **code("dfer.training.train", optional=PARTS, unused=unused_by_run),
         classes=classes,
         synthetic=synthetic,
         landmark_settings=landmark_settings,
@@ -96,7 +96,7 @@ rule evaluate:
     resources:
         gpu=GPU,
     params:
-        **code("dfer.training.evaluate", unused=unused_by_run),
+        **code("dfer.training.evaluate", optional=PARTS, unused=unused_by_run),
     shell:
         "python -m dfer.dag.gpu {resources.gpu}"
         " python -m dfer.training.evaluate"

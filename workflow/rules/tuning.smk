@@ -34,9 +34,12 @@ def study_title(wildcards):
     return f"{dataset.title}{' (synthetic)' * dataset.synthetic}, study {wildcards.study}"
 
 
+COUNTED = {"dfer.models.flops"}
+
+
 def unused_by_study(wildcards):
     """The count of operations, where it is no objective of the study."""
-    return set() if "macs" in study(wildcards).objectives else {"dfer.models.flops"}
+    return set() if "macs" in study(wildcards).objectives else COUNTED
 
 
 def trials_of_rounds(wildcards, rounds):
@@ -126,7 +129,7 @@ rule trial:
     resources:
         gpu=GPU,
     params:
-        **code("dfer.tuning.trial", unused=unused_by_study),
+        **code("dfer.tuning.trial", optional=COUNTED, unused=unused_by_study),
         study=lambda w: study(w).to_json(),
         number=lambda w: int(w.round) * study(w).width + int(w.place),
         classes=classes,

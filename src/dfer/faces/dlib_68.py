@@ -13,10 +13,13 @@ import dlib
 import numpy as np
 
 from dfer.errors import UserError
+from dfer.faces.track import Backend
 
 
-class Dlib68:
+class Dlib68(Backend):
     """Detector and predictor; on the CPU, deterministic."""
+
+    searches_parts = True
 
     def __init__(self) -> None:
         self._detector = dlib.get_frontal_face_detector()
@@ -55,10 +58,18 @@ class Dlib68:
         Returns:
             float32 (68, 2): x, y in pixels of the frame.
         """
-        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        rectangle = dlib.rectangle(*(round(float(side)) for side in box[:4]))
+        x0, y0, x1, y1 = (round(float(side)) for side in box[:4])
+        # The predictor reads no pixel farther from the face than its side: grey that far is enough.
+        far = max(x1 - x0, y1 - y0)
+        left = min(max(x0 - far, 0), frame.shape[1] - 1)
+        top = min(max(y0 - far, 0), frame.shape[0] - 1)
+        part = frame[top : max(y1 + far, top + 1), left : max(x1 + far, left + 1)]
+        grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
+        rectangle = dlib.rectangle(x0 - left, y0 - top, x1 - left, y1 - top)
         shape = self._predictor(grey, rectangle)
-        return np.array([(point.x, point.y) for point in shape.parts()], dtype=np.float32)
+        return np.array(
+            [(point.x + left, point.y + top) for point in shape.parts()], dtype=np.float32
+        )
 
 
 def predictor_file() -> Path:

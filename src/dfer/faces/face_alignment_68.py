@@ -10,7 +10,7 @@ CPU, and scrfd, which needs the package onnxruntime. Its two others are left out
 deprecated there (the backend `dlib` has it), and "folder" reads boxes from files.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -18,11 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from face_alignment import FaceAlignment, LandmarksType
-from face_alignment.api import models_urls
+from face_alignment.api import CENTER_Y_OFFSET, models_urls
 from face_alignment.models import FAN
-from face_alignment.utils import load_file_from_url
+from face_alignment.utils import crop, flip, get_preds_fromhm, load_file_from_url
 
 from dfer.errors import UserError
+from dfer.faces.track import Backend
+
+GPU_BATCH = 32  # faces at a time, 256² pixels each; on a CPU one alone keeps its cores as busy
 
 # Detector → key of its weights among the addresses in its module.
 _WEIGHTS = {
@@ -34,7 +37,7 @@ _WEIGHTS = {
 _ONNX = {"yunet": "face_detection_yunet_2023mar.onnx", "scrfd": "scrfd_2.5g_bnkps.onnx"}
 
 
-class FaceAlignment68:
+class FaceAlignment68(Backend):
     """Detector and landmark network.
 
     Args:
@@ -48,6 +51,8 @@ class FaceAlignment68:
             not exist or does not hold the weights of this network, or there is no GPU.
     """
 
+    # `searches_parts` it has not: some detectors bring what they are given to one size.
+
     def __init__(self, detector: str, weights: Mapping[str, str], device: str) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("landmarks: device is cuda, but torch finds no GPU. Set it to auto.")
@@ -60,6 +65,7 @@ class FaceAlignment68:
                 landmarks, device=device, face_detector=detector, face_detector_kwargs=files
             )
         torch.backends.cudnn.benchmark = False  # the package turns it on; runs would differ
+        self.batch = GPU_BATCH if torch.device(device).type == "cuda" else 1
 
     def detect(self, frame: np.ndarray) -> np.ndarray:
         """Find faces.
@@ -85,7 +91,36 @@ class FaceAlignment68:
         Returns:
             float32 (68, 2): x, y in pixels of the frame.
         """
-        return self._network.get_landmarks_from_image(frame, [box[:4]])[0].astype(np.float32)
+        return self.landmarks_of([frame], [box])[0]
+
+    @torch.no_grad()
+    def landmarks_of(
+        self, frames: Sequence[np.ndarray], boxes: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """`landmarks` of each frame and its box, which go through the network together.
+
+        As the package's `get_landmarks_from_image`, which takes several faces but one image.
+        """
+        network = self._network
+        places = [_place(box, network.face_detector.reference_scale) for box in boxes]
+        parts = [crop(frame, *at) for frame, at in zip(frames, places, strict=True)]
+        faces = np.stack([part.transpose(2, 0, 1) for part in parts]).astype(np.float32) / 255.0
+        faces = torch.from_numpy(faces).to(network.device, dtype=network.dtype)
+        heat = network.face_alignment_net(faces)[-1]  # of the last of four stacked networks
+        heat += flip(network.face_alignment_net(flip(faces))[-1], is_label=True)
+        heat = heat.to("cpu", torch.float32).numpy()
+        return [
+            get_preds_fromhm(heat[number : number + 1], *at)[1].reshape(68, 2).astype(np.float32)
+            for number, at in enumerate(places)
+        ]
+
+
+def _place(box: np.ndarray, reference: float) -> tuple[np.ndarray, float]:
+    """Centre and scale of what the network sees of a face, as the package takes them."""
+    x0, y0, x1, y1 = box[:4]
+    centre = np.array([x1 - (x1 - x0) / 2.0, y1 - (y1 - y0) / 2.0])
+    centre[1] -= (y1 - y0) * CENTER_Y_OFFSET
+    return centre, (x1 - x0 + y1 - y0) / reference
 
 
 class _FaceAlignment(FaceAlignment):

@@ -8,7 +8,7 @@ is the share of sign flips whose difference is at least as large as the measured
 import numpy as np
 
 FLIPS = 10_000
-CHUNK = 1_000  # flips at a time, so that memory stays small
+DRAWN_AT_ONCE = 1_000_000  # signs of clips, so that memory does not grow with a dataset
 
 
 def shares(labels: np.ndarray, folds: np.ndarray, metric: str) -> np.ndarray:
@@ -34,7 +34,8 @@ def sign_flip_test(parts: np.ndarray, rng: np.random.Generator) -> float:
     parts = parts[parts != 0]
     measured = abs(parts.sum()) - 1e-9  # sums in another order differ in the last digits
     beyond = 0
-    for _ in range(FLIPS // CHUNK):
-        signs = 2.0 * rng.integers(0, 2, (CHUNK, len(parts))) - 1
+    at_once = max(1, DRAWN_AT_ONCE // max(1, len(parts)))
+    for first in range(0, FLIPS, at_once):
+        signs = 2.0 * rng.integers(0, 2, (min(at_once, FLIPS - first), len(parts))) - 1
         beyond += int((abs(signs @ parts) >= measured).sum())
     return (1 + beyond) / (1 + FLIPS)

@@ -20,7 +20,8 @@ intervals, whatever the folder of the run is called.
 import argparse
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from dfer.files import read_parquet, write_parquet
 from dfer.tables.paired import shares, sign_flip_test
 
 RESAMPLES = 2000
+DRAWN_AT_ONCE = 1_000_000  # counts of clips, so that memory does not grow with a dataset
 SUMMARY = pa.schema(
     [
         ("dataset", pa.string()),
@@ -68,24 +70,20 @@ def summarise(predictions: pd.DataFrame, against: dict[str, str] | None = None) 
             are compared have other clips.
     """
     rows = []
-    outcomes = {
-        names: _by_clip(runs) for names, runs in predictions.groupby(["dataset", "run"], sort=True)
-    }
+    outcomes: dict[str, dict[str, pd.DataFrame]] = {}
+    for (dataset, key), runs in predictions.groupby(["dataset", "run"], sort=True):
+        outcomes.setdefault(dataset, {})[key] = _by_clip(runs)
     rules = predictions.drop_duplicates(["dataset", "run"]).set_index(["dataset", "run"]).checkpoint
-    for (dataset, key), table in outcomes.items():
-        correct, labels, folds = _arrays(table)
-        weights = _resamples(folds, dataset)
-        ones = np.ones((1, len(labels)))
+    for dataset, tables in outcomes.items():
         base = (against or {}).get(dataset)
-        other = outcomes.get((dataset, base)) if key != base else None
-        if other is not None and not table.index.equals(other.index):
-            raise UserError(
-                f"runs that are compared with {base} have other test clips than it. "
-                "Evaluate them all on the same splits."
-            )
-        for metric, average in AVERAGES.items():
+        if base in tables:
+            _refuse_other_clips(tables, base)
+        resampled = _resampled(dataset, tables)
+        for (key, table), metric in product(tables.items(), AVERAGES):
+            correct, labels, folds = _arrays(table)
+            average, ones = AVERAGES[metric], np.ones((1, len(labels)))
             each = _run_values(ones, labels, correct, folds, average)
-            sampled = _run_values(weights, labels, correct, folds, average).mean(axis=0)
+            sampled = resampled[key, metric]
             row = {
                 "dataset": dataset,
                 "run": key,
@@ -100,20 +98,28 @@ def summarise(predictions: pd.DataFrame, against: dict[str, str] | None = None) 
                 "seeds": correct.shape[1],
                 "clips": len(labels),
             }
-            if other is not None:
-                theirs = _arrays(other)[0]
-                resampled = _run_values(weights, labels, theirs, folds, average).mean(axis=0)
+            if base in tables and key != base:
+                theirs = _arrays(tables[base])[0]
                 gain = correct.mean(axis=1) - theirs.mean(axis=1)
                 parts = gain * shares(labels, folds, metric)
                 row |= {
                     "against": base,
                     "difference": parts.sum(),
-                    "difference_low": np.quantile(sampled - resampled, 0.025),
-                    "difference_high": np.quantile(sampled - resampled, 0.975),
+                    "difference_low": np.quantile(sampled - resampled[base, metric], 0.025),
+                    "difference_high": np.quantile(sampled - resampled[base, metric], 0.975),
                     "p": sign_flip_test(parts, _generator(f"{dataset}/{metric}")),
                 }
             rows.append(row)
     return pd.DataFrame(rows, columns=SUMMARY.names)
+
+
+def _refuse_other_clips(tables: Mapping[str, pd.DataFrame], base: str) -> None:
+    """What is compared with `base` has its clips."""
+    if not all(table.index.equals(tables[base].index) for table in tables.values()):
+        raise UserError(
+            f"runs that are compared with {base} have other test clips than it. "
+            "Evaluate them all on the same splits."
+        )
 
 
 def _run_values(
@@ -163,16 +169,49 @@ def _generator(address: str) -> np.random.Generator:
     return np.random.default_rng(words)
 
 
-def _resamples(folds: np.ndarray, dataset: str) -> np.ndarray:
-    """How often each clip is drawn, (RESAMPLES, clips): with replacement, within its fold."""
+def _resampled(
+    dataset: str, tables: Mapping[str, pd.DataFrame]
+) -> dict[tuple[str, str], np.ndarray]:
+    """Run key and metric → its mean over folds and seeds in each resample, (RESAMPLES,) in %.
+
+    Clips are drawn once for all runs that have the same ones.
+    """
+    means, todo = {}, dict(tables)
+    while todo:
+        index = next(iter(todo.values())).index
+        alike = {key: table for key, table in todo.items() if table.index.equals(index)}
+        todo = {key: table for key, table in todo.items() if key not in alike}
+        correct = {key: _arrays(table)[0] for key, table in alike.items()}
+        _, labels, folds = _arrays(next(iter(alike.values())))
+        values = {
+            (key, metric): np.empty((len(np.unique(folds)), hits.shape[1], RESAMPLES))
+            for key, hits in correct.items()
+            for metric in AVERAGES
+        }
+        for number, inside, drawn, weights in _draws(folds, dataset):
+            for (key, metric), seeds in values.items():
+                for seed, hits in enumerate(correct[key][inside].T):
+                    seeds[number, seed, drawn] = AVERAGES[metric](weights, labels[inside], hits)
+        for place, seeds in values.items():
+            means[place] = seeds.reshape(-1, RESAMPLES).mean(axis=0)
+    return means
+
+
+def _draws(folds: np.ndarray, dataset: str) -> Iterator[tuple[int, np.ndarray, slice, np.ndarray]]:
+    """How often each clip is drawn: with replacement, within its fold, some resamples at a time.
+
+    Yields:
+        the fold's place, its clips' places, which resamples, and (resamples, clips) float64.
+    """
     rng = _generator(dataset)
-    weights = np.zeros((RESAMPLES, len(folds)))
-    for fold in np.unique(folds):
+    for number, fold in enumerate(np.unique(folds)):
         inside = np.flatnonzero(folds == fold)
-        weights[:, inside] = rng.multinomial(
-            len(inside), np.full(len(inside), 1 / len(inside)), RESAMPLES
-        )
-    return weights
+        odds = np.full(len(inside), 1 / len(inside))
+        at_once = max(1, DRAWN_AT_ONCE // len(inside))
+        for first in range(0, RESAMPLES, at_once):
+            drawn = slice(first, min(first + at_once, RESAMPLES))
+            weights = rng.multinomial(len(inside), odds, drawn.stop - first).astype(np.float64)
+            yield number, inside, drawn, weights
 
 
 def _war(weights: np.ndarray, labels: np.ndarray, correct: np.ndarray) -> np.ndarray:
