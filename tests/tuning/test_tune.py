@@ -14,7 +14,7 @@ import optuna
 import pytest
 import torch
 import yaml
-from checkout import CONFIG, ROOT, Checkout, make_release
+from checkout import CONFIG, ROOT
 from conftest import CLASSES
 from safetensors.torch import save_file
 
@@ -599,6 +599,7 @@ def test_what_can_be_tuned():
 # From here on real Snakemake, on real videos.
 
 TUNED = CONFIG | {
+    "datasets": {"mine": CONFIG["datasets"]["mine"] | {"folds": [1]}},
     "variants": CONFIG["variants"] | {"full_tuned": {"tuned": "small"}},
     "tuning": {
         "small": {
@@ -618,12 +619,11 @@ BEST = "results/mine/tuning/small/best.yaml"
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory):
+def packed(prepared, tmp_path_factory):
     """A checkout whose clips are packed and whose class texts are made."""
-    tree = Checkout(tmp_path_factory.mktemp("checkout"))
-    make_release(tree.folder / "release")
+    tree = prepared.copy(tmp_path_factory.mktemp("checkout"))
     tree.configure(TUNED)
-    tree.snakemake("--cores", "2", "--until", "splits", "text", "--", BEST)
+    assert {job.split()[0] for job in tree.jobs(BEST)} == {"suggest", "trial", "best"}
     return tree
 
 
@@ -643,6 +643,7 @@ def sequential(packed, tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("study")
 def test_sequential_parallel_and_interrupted_are_the_same(packed, sequential, tmp_path):
     parallel = packed.copy(tmp_path / "parallel")
     parallel.snakemake("--cores", "2", BEST)
@@ -670,6 +671,7 @@ def test_sequential_parallel_and_interrupted_are_the_same(packed, sequential, tm
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("study")
 def test_another_space_is_refused_before_anything_is_lost(sequential, tmp_path):
     tree = sequential.copy(tmp_path / "tree")
     before = outcome(tree)
@@ -685,6 +687,7 @@ def test_another_space_is_refused_before_anything_is_lost(sequential, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("study")
 def test_a_damaged_round_is_named_by_its_trial_and_not_by_every_plan(sequential, tmp_path):
     tree = sequential.copy(tmp_path / "tree")
     (tree.folder / BEST).unlink()  # the study is under way
@@ -701,6 +704,7 @@ def test_a_damaged_round_is_named_by_its_trial_and_not_by_every_plan(sequential,
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("study")
 def test_a_tuned_row_reads_the_best_and_an_unchanged_best_retrains_nothing(sequential, tmp_path):
     tree = sequential.copy(tmp_path / "tree")
     table = "results/table2.parquet"
