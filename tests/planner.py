@@ -14,8 +14,13 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-# What Snakemake imports, and what our rules import of others.
-PRELOADED = ("snakemake.cli", "jsonschema", "optuna.distributions", "pandas", "smart_open", "yte")
+PRELOADED = (
+    # what Snakemake imports, at once or on its way
+    *("snakemake.cli", "snakemake.executors.local", "snakemake.profiles"),
+    *("snakemake.report.html_reporter", "smart_open"),
+    # what our rules import of others
+    *("jsonschema", "optuna.distributions", "pandas", "pyarrow.parquet"),
+)
 
 
 class Planner:

@@ -12,6 +12,8 @@ import pytest
 from checkout import COMPLETE, CONFIG, ROOT, Checkout, make_release, ran
 from releases import clips_of, fill, random_lists, write_ferv39k_lists, write_jpeg
 
+from dfer.why import planned
+
 pytestmark = pytest.mark.slow
 
 TABLES = ("results/table1.tex", "results/table2.tex")
@@ -254,6 +256,20 @@ def edit(tree):
     """Change a file of the tree; it is put back afterwards."""
     with tree.editing() as change:
         yield change
+
+
+def test_a_fork_plans_what_the_command_plans(tree, edit):
+    """All tests of edits ask tests/planner.py: the same jobs for the same reasons, and errors."""
+
+    def clauses(jobs):
+        return {job: sorted(re.split(r"[:;,] ", reason)) for job, reason in jobs.items()}
+
+    edit("src/dfer/models/msta.py", edited)
+    done = tree.snakemake("-n", *EVERYTHING)
+    commanded = {str(job): job.reason for job in planned(done.stdout + done.stderr)}
+    assert commanded and clauses(tree.jobs(*EVERYTHING)) == clauses(commanded)
+    with pytest.raises(AssertionError, match="MissingRuleException"):
+        tree.jobs("results/table9.pdf")
 
 
 def modules():
