@@ -5,6 +5,7 @@ arguments, folder, environment and import path of `python -m snakemake`, and run
 what is planned, and why, is Snakemake's own decision.
 """
 
+import atexit
 import json
 import os
 import runpy
@@ -35,6 +36,7 @@ class Planner:
             command = [sys.executable, "-P", __file__]
             own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
             self._server = subprocess.Popen(command, env=own, stdin=-1, stdout=-1, text=True)
+            atexit.register(self._server.communicate)  # it ends as its stdin does
         with tempfile.TemporaryDirectory() as folder:
             files = [str(Path(folder, name)) for name in ("stdout", "stderr")]
             print(json.dumps([words, str(cwd), env, files]), file=self._server.stdin, flush=True)
