@@ -97,7 +97,9 @@ def report(
         row |= {"processor": machine["processor"], "git": machine["git"]}
         row["versions"] = json.dumps({"python": machine["python"]} | machine["packages"])
         rows.append(row)
-        under = [f"T = {case.frames}"] * bool(case.frames) + [f"B = {case.batch}"] * bool(case.batch)
+        under = [f"T = {case.frames}"] * bool(case.frames) + [f"B = {case.batch}"] * bool(
+            case.batch
+        )
         text = ", ".join([*filter(None, [case.precision]), *under])
         print(
             f"{benchmark}: {case.case}{f' ({text})' if text else ''}: "

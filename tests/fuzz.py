@@ -34,7 +34,6 @@ import torch
 import yaml
 from numbered import encode, field_coded, numbered
 from PIL import Image
-from safetensors.torch import save_file
 from small_run import small_run
 
 import dfer.clips.video
@@ -49,6 +48,7 @@ from dfer.errors import UserError
 from dfer.faces.similarity import transforms
 from dfer.files import write_parquet, write_text
 from dfer.models.checkpoint import load_run, save_run
+from dfer.models.sealed import save_sealed
 from dfer.prepare import splits
 from dfer.prepare.align import LANDMARKS_SCHEMA
 from dfer.prepare.extract import read_landmarks
@@ -294,7 +294,7 @@ def _read_store(folder: Path) -> Result:
 
 def _make_text(folder: Path) -> None:
     torch.manual_seed(0)
-    save_file({"features": torch.randn(2, 32)}, folder / "text.safetensors")
+    save_sealed({}, {"features": torch.randn(2, 32)}, folder / "text.safetensors")
 
 
 def _read_text(folder: Path) -> Result:
@@ -441,8 +441,8 @@ KINDS = {
     "splits": Kind(_make_splits, _read_splits, exact=True),
     "landmarks": Kind(_make_landmarks, _read_landmarks, exact=True),
     "predictions": Kind(_make_predictions, _read_predictions, exact=True),
-    "store": Kind(_make_store, _read_store),
-    "text": Kind(_make_text, _read_text),
+    "store": Kind(_make_store, _read_store, exact=True),
+    "text": Kind(_make_text, _read_text, exact=True),
     "checkpoint": Kind(_make_checkpoint, _read_checkpoint, exact=True),
     "state": Kind(_make_state, _read_state, exact=True),
     "trials": Kind(_make_trials, _read_trials),

@@ -6,13 +6,14 @@ import os
 import pickle
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import simplejpeg
 
-from dfer.clips.store import ClipStore, ShardWriter
+from dfer.clips.store import SCHEMA, ClipStore, ShardWriter
 from dfer.errors import UserError
 
 
@@ -62,8 +63,10 @@ def test_the_file_is_what_the_format_says(store, clips):
         table = pa.ipc.open_file(source)
         batches = [table.get_batch(i) for i in range(table.num_record_batches)]
         assert all(batch.num_rows == 1 for batch in batches)
-        name, frames = batches[0].to_pylist()[0].values()
+        name, frames, sums = batches[0].to_pylist()[0].values()
     assert len(frames) == len(clips[name])
+    place = f"{name} 1/{len(frames)}".encode()
+    assert sums[1] == zlib.crc32(place + frames[1])
     height, width, colours, subsampling = simplejpeg.decode_jpeg_header(frames[0])
     assert (height, width, colours, subsampling) == (64, 64, "YCbCr", "444")
     expected = simplejpeg.encode_jpeg(clips[name][0], 95, "RGB", "444")
@@ -163,6 +166,39 @@ def test_a_damaged_frame_names_shard_and_clip(store, tmp_path, clips):
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"damaged\.arrow.*clip 11"):
         ClipStore([path]).frames("clip 11", [0])
+
+
+def test_a_flipped_bit_never_reads_as_another_face(store, tmp_path, clips):
+    """Most of a JPEG's flipped bits decode without an error."""
+    whole = store.paths[0].read_bytes()
+    encoded = simplejpeg.encode_jpeg(clips["clip 11"][0], 95, "RGB", "444")
+    start, rng = whole.find(encoded), np.random.default_rng(0)
+    for place in start + rng.choice(len(encoded), 20, replace=False):
+        data = bytearray(whole)
+        data[place] ^= 1 << rng.integers(8)
+        path = tmp_path / f"{place}.arrow"
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=r"arrow: not a whole shard.*clip 11.*frame 0"):
+            ClipStore([path]).frames("clip 11", [1, 0])
+
+
+@pytest.mark.parametrize("harm", ["other order", "other clip", "one frame less"])
+def test_whole_frames_in_a_wrong_place_are_seen(store, tmp_path, harm):
+    """Each frame's own bytes are right there, and their checksum comes with them."""
+    with pa.memory_map(str(store.paths[0])) as source:
+        rows = pa.ipc.open_file(source).read_all().to_pylist()
+    row = rows[0]
+    if harm == "other order":
+        row = {name: row[name] if name == "clip" else row[name][::-1] for name in row}
+    elif harm == "other clip":
+        row = row | {"clip": "another"}
+    else:
+        row = {name: row[name] if name == "clip" else row[name][:-1] for name in row}
+    path = tmp_path / "wrong.arrow"
+    with pa.ipc.new_file(str(path), SCHEMA) as writer:
+        writer.write_batch(pa.RecordBatch.from_pylist([row], SCHEMA))
+    with pytest.raises(UserError, match=r"wrong\.arrow.*frame 0 is not what was written"):
+        ClipStore([path]).frames(row["clip"], [0])
 
 
 def test_other_files_and_missing_files_are_named(tmp_path):

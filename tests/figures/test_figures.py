@@ -18,7 +18,6 @@ import simplejpeg
 import torch
 from conftest import CLASSES
 from PIL import Image
-from safetensors.torch import save_file
 
 from dfer.analysis import examples, features, relevance, tsne
 from dfer.analysis import maps as analysis_maps
@@ -30,6 +29,7 @@ from dfer.figures import blocks, confusion, figure2, figure4, figure5, learning,
 from dfer.figures.heat import heat_over
 from dfer.files import read_parquet, write_parquet
 from dfer.models.checkpoint import load_run
+from dfer.models.sealed import save_sealed
 from dfer.prepare.splits import SPLITS
 from dfer.provenance import modules
 from dfer.settings import RunSettings
@@ -350,7 +350,7 @@ def trained(tiny_store, tmp_path_factory):
     store = ["--store", *shards(folder)]
     write_parquet(splits, folder / "splits.parquet", SPLITS)
     text = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
-    save_file({"features": text}, folder / "text.safetensors")
+    save_sealed({}, {"features": text}, folder / "text.safetensors")
     shared = ["--splits", folder / "splits.parquet", *store]
     classes = ["--classes", json.dumps({name: name for name in CLASSES})]
     for name, model in VARIANTS.items():

@@ -6,11 +6,11 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
-from safetensors import safe_open
 from unprivileged import unprivileged
 
 from dfer.demo.small_backbone import new_backbone
 from dfer.errors import UserError
+from dfer.models.sealed import read_sealed
 from dfer.settings import BackboneSettings
 from dfer.training import text
 
@@ -49,8 +49,7 @@ def test_file_is_the_same_to_the_byte_and_says_what_it_holds(backbone, tmp_path)
     settings, _ = backbone
     files = [stage(settings, tmp_path / f"{n}.safetensors").read_bytes() for n in range(4)]
     assert len(set(files)) == 1
-    with safe_open(tmp_path / "0.safetensors", "pt") as file:
-        header = json.loads(file.metadata()["text"])
+    header, _ = read_sealed(tmp_path / "0.safetensors")
     assert header == {"words": WORDS, "model": TINY, "weights": settings.weights}
 
 
@@ -78,6 +77,7 @@ def test_words_that_cannot_be_told_apart_are_refused(words, message, backbone, t
 
 def test_reading_refuses_what_is_not_ours(backbone, tmp_path):
     path = stage(backbone[0], tmp_path / "text.safetensors")
+    whole = path.read_bytes()
     with pytest.raises(UserError, match=r"features of 4 class words.*7 classes"):
         text.read_features(path, 7)
     with pytest.raises(UserError, match=r"nowhere.safetensors: no text features"):
@@ -87,6 +87,12 @@ def test_reading_refuses_what_is_not_ours(backbone, tmp_path):
     with unprivileged(tmp_path), pytest.raises(UserError, match="safetensors: you may not read"):
         text.read_features(path, 4)
     path.chmod(0o600)
+    for place in (12, -1):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        with pytest.raises(UserError, match=r"text.safetensors: no text features"):
+            text.read_features(path, 4)
     path.write_bytes(b"\0" * 20)
     with pytest.raises(UserError, match=r"text.safetensors: no text features"):
         text.read_features(path, 4)

@@ -38,10 +38,10 @@ def folder(tiny_store, tmp_path):
     store, splits = tiny_store
     shutil.copytree(store, tmp_path / "store")
     write_parquet(splits, tmp_path / "splits.parquet", SPLITS)
-    from safetensors.torch import save_file
+    from dfer.models.sealed import save_sealed
 
     features = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
-    save_file({"features": features}, tmp_path / "text.safetensors")
+    save_sealed({}, {"features": features}, tmp_path / "text.safetensors")
     return tmp_path
 
 
@@ -192,9 +192,9 @@ def test_a_state_of_other_code_or_data_is_refused(folder, monkeypatch, capsys, c
     elif changed == "store":
         (folder / "store/0.arrow").touch()
     elif changed == "text":
-        from safetensors.torch import save_file
+        from dfer.models.sealed import save_sealed
 
-        save_file({"features": torch.ones(3, 32)}, folder / "text.safetensors")
+        save_sealed({}, {"features": torch.ones(3, 32)}, folder / "text.safetensors")
     else:
         real = stage.environment
         packages = {"packages": {"torch": "0.1"}}

@@ -16,11 +16,11 @@ import torch
 import yaml
 from checkout import CONFIG, ROOT
 from conftest import CLASSES
-from safetensors.torch import save_file
 
 from dfer.dag.configuration import check_config
 from dfer.errors import UserError
 from dfer.files import read_parquet, write_parquet
+from dfer.models.sealed import save_sealed
 from dfer.prepare.splits import SPLITS
 from dfer.settings import RunSettings
 from dfer.training import train as training
@@ -64,7 +64,7 @@ def folder(tiny_store, tmp_path):
     shutil.copytree(store, tmp_path / "store")
     write_parquet(splits, tmp_path / "splits.parquet", SPLITS)
     features = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
-    save_file({"features": features}, tmp_path / "text.safetensors")
+    save_sealed({}, {"features": features}, tmp_path / "text.safetensors")
     return tmp_path
 
 

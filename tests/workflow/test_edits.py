@@ -107,6 +107,7 @@ DIRECT = {
     "dfer.models.mlp": CLIP,
     "dfer.models.msta": INTERFIT,
     "dfer.models.recogniser": MODEL,
+    "dfer.models.sealed": {"text", *TRAINING},
     "dfer.models.vit": CLIP,
     "dfer.clips.augment": TRAINING,
     "dfer.clips.loader": TRAINING,

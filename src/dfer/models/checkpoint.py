@@ -5,26 +5,21 @@ to use them. No pickle, no CLIP checkpoint, no configuration and no path is read
 folder works from anywhere.
 """
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from dfer.errors import UserError
-from dfer.files import check_readable, write_bytes
 from dfer.models.backbone import PixelStatistics, normaliser, vision_of
 from dfer.models.recogniser import Recogniser
+from dfer.models.sealed import read_sealed, save_sealed
 from dfer.settings import RunSettings
 
 TEXT = "text"  # the tensor of the class texts' features
-SEAL = "sha256"  # in the header: a digest of all else
 HEADER = (  # attributes of `TrainedRun` that the header holds as they are; settings come beside
     *("architecture", "pixels", "dataset", "classes", "words"),
     *("landmarks", "synthetic", "fold", "seed"),
@@ -82,21 +77,7 @@ class TrainedRun:
 def save_run(run: TrainedRun, path: Path | str) -> None:
     """Write a run whole; equal runs give equal bytes."""
     header = {name: getattr(run, name) for name in HEADER} | {"settings": asdict(run.settings)}
-    tensors = {TEXT: run.text} | run.model.state_dict()
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    header |= {SEAL: sealed(header, tensors)}
-    text = json.dumps(header, sort_keys=True)  # one entry: safetensors keeps no order of two
-    write_bytes(save(tensors, {"run": text}), path)
-
-
-def sealed(header: dict[str, Any], tensors: dict[str, Tensor]) -> str:
-    """A digest of all that a checkpoint holds: safetensors itself has no checksum."""
-    found = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(tensors):
-        value = tensors[name]
-        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
-    return found.hexdigest()
+    save_sealed(header, {TEXT: run.text} | run.model.state_dict(), path)
 
 
 def load_run(path: Path | str) -> TrainedRun:
@@ -107,14 +88,9 @@ def load_run(path: Path | str) -> TrainedRun:
             architecture.
     """
     try:
-        check_readable(path)
-        with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["run"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        seal = header.pop(SEAL, None)  # runs of version 0.2.0 have none
+        header, tensors = read_sealed(path)
         if unknown := sorted(set(header) - {*HEADER, "settings"}):
             raise KeyError(unknown[0])
-        harmed = seal is not None and seal != sealed(header, tensors)
         values = {name: header[name] for name in HEADER}
         settings = RunSettings.from_dict(header["settings"])
         values["pixels"] = tuple(map(tuple, values["pixels"]))
@@ -124,7 +100,7 @@ def load_run(path: Path | str) -> TrainedRun:
         raise UserError(f"{path}: no such checkpoint. Train the run first.") from None
     except UserError:
         raise
-    except Exception as error:  # of safetensors, JSON, or of torch for a size that cannot be
+    except Exception as error:  # of `read_sealed`, or a header that no run of this version has
         raise UserError(
             f"{path}: not a checkpoint of a run ({error}). Delete it: the run is trained again."
         ) from None
@@ -137,9 +113,4 @@ def load_run(path: Path | str) -> TrainedRun:
             f"{path}: the weights are not those of its settings ({str(error).splitlines()[1]}). "
             "They come from other code: delete the file and the run is trained again."
         ) from None
-    if harmed:
-        raise UserError(
-            f"{path}: not a checkpoint of a run (its numbers are not those that were written). "
-            "Delete it: the run is trained again."
-        )
     return TrainedRun(model=model.eval(), settings=settings, text=text, **values)

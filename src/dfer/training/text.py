@@ -14,13 +14,11 @@ from pathlib import Path
 
 import torch
 from open_clip.tokenizer import SimpleTokenizer
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from dfer.errors import UserError, stage
-from dfer.files import check_readable, write_bytes
 from dfer.models.backbone import load_backbone
+from dfer.models.sealed import read_sealed, save_sealed
 from dfer.settings import BackboneSettings
 
 
@@ -52,11 +50,10 @@ def read_features(path: Path | str, classes: int) -> Tensor:
         UserError: the file is missing, unreadable, damaged, or of another number of classes.
     """
     try:
-        check_readable(path)
-        features = load_file(path)["features"]
+        features = read_sealed(path)[1]["features"]
         if features.ndim != 2 or features.dtype != torch.float32:
             raise KeyError("features")
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise UserError(
             f"{path}: no text features to read ({error}). Delete it and run again: `python -m "
             "dfer.training.text` makes it anew."
@@ -87,8 +84,7 @@ def main(args: argparse.Namespace) -> None:
     words = list(json.loads(args.classes).values())
     features = text_features(backbone, words)
     header = {"words": words, "model": backbone.model, "weights": backbone.weights}
-    text = json.dumps(header, ensure_ascii=False)  # one entry: safetensors keeps no order of two
-    write_bytes(save({"features": features.contiguous()}, {"text": text}), args.out)
+    save_sealed(header, {"features": features}, args.out)
 
 
 if __name__ == "__main__":
