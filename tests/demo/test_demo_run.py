@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from checkout import Checkout
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.slow
 
 TARGET = ("results/table1.tex", "--configfile", "config/test.yaml", "--cores", "2")
 

@@ -643,7 +643,6 @@ def sequential(packed, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("study")
 def test_sequential_parallel_and_interrupted_are_the_same(packed, sequential, tmp_path):
     parallel = packed.copy(tmp_path / "parallel")
     parallel.snakemake("--cores", "2", BEST)
@@ -671,7 +670,6 @@ def test_sequential_parallel_and_interrupted_are_the_same(packed, sequential, tm
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("study")
 def test_another_space_is_refused_before_anything_is_lost(sequential, tmp_path):
     tree = sequential.copy(tmp_path / "tree")
     before = outcome(tree)
@@ -687,7 +685,6 @@ def test_another_space_is_refused_before_anything_is_lost(sequential, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("study")
 def test_a_damaged_round_is_named_by_its_trial_and_not_by_every_plan(sequential, tmp_path):
     tree = sequential.copy(tmp_path / "tree")
     (tree.folder / BEST).unlink()  # the study is under way
@@ -704,7 +701,6 @@ def test_a_damaged_round_is_named_by_its_trial_and_not_by_every_plan(sequential,
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("study")
 def test_a_tuned_row_reads_the_best_and_an_unchanged_best_retrains_nothing(sequential, tmp_path):
     tree = sequential.copy(tmp_path / "tree")
     table = "results/table2.parquet"

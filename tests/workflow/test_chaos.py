@@ -9,7 +9,7 @@ import shutil
 import pytest
 from chaos import prepare, small_disk
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chaos")]
+pytestmark = pytest.mark.slow
 
 TARGETS = ("results/table1.tex", "results/figures/mine/recall.svg")
 

@@ -501,7 +501,6 @@ def several(tmp_path_factory, weights):
     return tree
 
 
-@pytest.mark.xdist_group("several")
 @pytest.mark.parametrize(
     ("module", "expected"),
     {

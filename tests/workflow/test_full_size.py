@@ -22,7 +22,7 @@ from releases import (
 
 from dfer.why import planned
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("full size")]
+pytestmark = pytest.mark.slow
 
 FOLDS = {"dfew": 5, "ferv39k": 1, "mafw": 5}
 VARIANTS, SEEDS, SHARDS = 11, 3, 64
