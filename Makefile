@@ -21,10 +21,10 @@ help: ## these lines
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
 
 test: setup ## all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical
 
 test-quick: setup ## the tests that take seconds, not minutes
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n logical -m "not slow"
 
 test-chaos: setup ## 60 kills, a full disk and power cuts among them, and the same bytes in the end
 	$(BIN)/python tests/chaos.py --kills 60

@@ -66,6 +66,7 @@ MODES = {
 }
 GRACE = 30  # seconds between SIGTERM and SIGKILL: Slurm's default
 PATIENCE = 300  # seconds until a Snakemake that should end is said to hang
+POLL = 0.05  # seconds between two looks at what runs
 FRESH = 5  # seconds within which bytes may not have reached the disk
 
 
@@ -129,7 +130,7 @@ class Chaos:
             for job, stage in jobs(process.pid).items():
                 taken = now - first.setdefault(job, now)
                 longest[stage] = max(longest.get(stage, 0.0), taken)
-            time.sleep(0.02)
+            time.sleep(POLL)
         self.demand(process.returncode == 0, "an uninterrupted run failed")
         return longest
 
@@ -180,7 +181,7 @@ class Chaos:
                 until = time.monotonic() + self.random.uniform(0, self.durations[target])
             if until is not None and time.monotonic() >= until and (mode != "stage" or running):
                 return True
-            time.sleep(0.02)
+            time.sleep(POLL)
         return False
 
     # ── Killing ─────────────────────────────────────────────────────────────────────────────────

@@ -14,11 +14,13 @@ import av
 import cv2
 import numpy as np
 import yaml
+from planner import Planner
 from skimage import data
 
 from dfer.why import RULE, planned
 
 ROOT = Path(__file__).parents[1]
+PLANNER = Planner()
 CLASSES = {"happy": "happiness", "sad": "sadness", "fear": "fear"}
 CONFIG = {
     "datasets": {
@@ -80,12 +82,17 @@ class Checkout:
         if config is not None:
             self.configure(config)
 
+    @classmethod
+    def at(cls, folder: Path) -> "Checkout":
+        """A copy that was made before."""
+        found = object.__new__(cls)
+        found.folder = folder
+        return found
+
     def copy(self, folder: Path) -> "Checkout":
         """The same checkout elsewhere, as far as it has come."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        copied = object.__new__(Checkout)
-        copied.folder = folder
-        return copied
+        return Checkout.at(folder)
 
     @contextmanager
     def editing(self) -> Iterator[Callable[[str, Callable[[str], str]], None]]:
@@ -114,19 +121,28 @@ class Checkout:
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *words],
             cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(self.folder / "src")},
+            env=self.environment(),
             capture_output=True,
             text=True,
             check=False,
         )
-        if check and done.returncode:
-            raise AssertionError(f"snakemake {words}:\n{done.stdout}\n{done.stderr}")
-        return done
+        return _checked(done) if check else done
 
     def jobs(self, *targets: str) -> dict[str, str]:
         """What a dry run would do: "rule value value …" of each job → its reason."""
-        done = self.snakemake("-n", *targets)
-        return {str(job): job.reason for job in planned(done.stdout + done.stderr)}
+        done = PLANNER.snakemake("-n", *targets, cwd=self.folder, env=self.environment())
+        return {str(job): job.reason for job in planned(_checked(done).stdout + done.stderr)}
+
+    def environment(self) -> dict[str, str]:
+        """The environment in which the copy's own code is run."""
+        return os.environ | {"PYTHONPATH": str(self.folder / "src")}
+
+
+def _checked(done: subprocess.CompletedProcess) -> subprocess.CompletedProcess:
+    """What came of a run of Snakemake that must not fail."""
+    if done.returncode:
+        raise AssertionError(f"{done.args}:\n{done.stdout}\n{done.stderr}")
+    return done
 
 
 def ran(done: subprocess.CompletedProcess) -> Counter[str]:

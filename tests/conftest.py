@@ -1,5 +1,6 @@
 """Shared by the tests: one thread, a tiny clip store, a completed checkout, networks' weights."""
 
+import fcntl
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy or torch read it; inherited by every stage
@@ -48,15 +49,48 @@ def tiny_store(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def complete(tmp_path_factory):
+def prepared(tmp_path_factory):
+    """A checkout of `CONFIG` whose clips are packed and split, and whose class texts are made.
+
+    Whoever changes something in it works on a copy.
+    """
+
+    def make(folder):
+        tree = Checkout(folder)
+        make_release(folder / "release")
+        tree.snakemake("--until", "splits", "text", "--", "results/table1.tex")
+
+    return made_once("prepared", make, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def complete(tmp_path_factory, prepared):
     """A checkout in which everything is made: tables, figures, report, a study, the archive.
 
     Whoever changes something in it puts it back, or works on a copy.
     """
-    tree = Checkout(tmp_path_factory.mktemp("complete"), COMPLETE)
-    make_release(tree.folder / "release")
-    tree.snakemake("report_pages", "tune", "results/archive.tar.gz")
-    return tree
+
+    def make(folder):
+        tree = prepared.copy(folder)
+        tree.configure(COMPLETE)
+        tree.snakemake("report_pages", "tune", "results/archive.tar.gz")
+
+    return made_once("complete", make, tmp_path_factory)
+
+
+def made_once(name, make, tmp_path_factory):
+    """The checkout that `make` makes in a folder: once, and for each pytest-xdist worker a copy."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    made = shared / f"{name}-shared"
+    with open(shared / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            building = tmp_path_factory.mktemp(name)
+            make(building)
+            building.rename(made)
+    return Checkout.at(made).copy(tmp_path_factory.mktemp(name))
 
 
 @pytest.fixture(scope="session")

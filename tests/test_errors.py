@@ -1,5 +1,6 @@
 """How a command line ends: an error in one line, a closed pipe and Ctrl-C without a traceback."""
 
+import functools
 import signal
 import subprocess
 import sys
@@ -26,7 +27,9 @@ stage(main, parser)
 
 def start(kind):
     command = [sys.executable, "-c", STAGE, kind]
-    return subprocess.Popen(command, stdout=-1, stderr=-1, text=True)
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    # Shells start what runs in the background deaf to Ctrl-C, these tests for example.
+    return subprocess.Popen(command, stdout=-1, stderr=-1, text=True, preexec_fn=heed)
 
 
 def test_an_error_is_one_line_and_status_1():

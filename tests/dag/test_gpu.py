@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from checkout import CONFIG, Checkout, make_release
+from checkout import CONFIG
 
 HOLD = "import os, sys; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); sys.stdin.read()"
 
@@ -75,13 +75,10 @@ def test_slurm_hands_out_gpus_itself(machine, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory):
+def tree(prepared, tmp_path_factory):
     """A small dataset, ready to be trained on."""
-    tree = Checkout(tmp_path_factory.mktemp("gpus"))
+    tree = prepared.copy(tmp_path_factory.mktemp("gpus"))
     tree.configure(CONFIG | {"train": CONFIG["train"] | {"epochs": 3}})
-    make_release(tree.folder / "release")
-    ready = [f"results/mine/{path}" for path in ("splits/1.parquet", "splits/2.parquet")]
-    tree.snakemake(*ready, "--until", "splits")
     return tree
 
 

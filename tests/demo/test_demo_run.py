@@ -17,8 +17,15 @@ TARGET = ("results/table1.tex", "--configfile", "config/test.yaml", "--cores", "
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    return Checkout(tmp_path_factory.mktemp("demo"), config=None)
+def made(tmp_path_factory):
+    """The demo, made by one command from nothing, and what Snakemake printed."""
+    tree = Checkout(tmp_path_factory.mktemp("demo"), config=None)
+    return tree, tree.snakemake("results/demo/contact_sheet.png", *TARGET).stdout
+
+
+@pytest.fixture(scope="module")
+def tree(made):
+    return made[0]
 
 
 def results(tree):
@@ -28,9 +35,9 @@ def results(tree):
     return {str(path.relative_to(tree.folder)): path.read_bytes() for path in sorted(found)}
 
 
-def test_one_command_from_nothing_to_table_1(tree):
-    done = tree.snakemake("results/demo/contact_sheet.png", *TARGET)
-    assert "epoch 2/2" in done.stdout
+def test_one_command_from_nothing_to_table_1(made):
+    tree, printed = made
+    assert "epoch 2/2" in printed
     table = pd.read_parquet(tree.folder / "results/table1.parquet")
     measured = table[table.source == "measured"]
     assert len(measured) == 4 and measured.synthetic.all()

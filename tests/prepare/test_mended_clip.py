@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from checkout import Checkout, make_release, ran
+from checkout import ran
 
 TARGET = "results/mine/splits/1.parquet"
 KINDS = ("*.parquet", "*.arrow")
@@ -14,10 +14,8 @@ def results(tree):
 
 
 @pytest.mark.slow
-def test_a_mended_clip_redoes_its_shard_alone(tmp_path):
-    tree = Checkout(tmp_path)
-    make_release(tree.folder / "release")
-    tree.snakemake(TARGET)
+def test_a_mended_clip_redoes_its_shard_alone(prepared, tmp_path):
+    tree = prepared.copy(tmp_path)
     good = results(tree)
     shards = {
         number: pd.read_parquet(tree.folder / f"results/mine/shards/{number}.parquet")["clip"]

@@ -14,7 +14,7 @@ import optuna
 import pytest
 import torch
 import yaml
-from checkout import CONFIG, ROOT, Checkout, make_release
+from checkout import CONFIG, ROOT
 from conftest import CLASSES
 
 from dfer.dag.configuration import check_config
@@ -599,6 +599,7 @@ def test_what_can_be_tuned():
 # From here on real Snakemake, on real videos.
 
 TUNED = CONFIG | {
+    "datasets": {"mine": CONFIG["datasets"]["mine"] | {"folds": [1]}},
     "variants": CONFIG["variants"] | {"full_tuned": {"tuned": "small"}},
     "tuning": {
         "small": {
@@ -618,12 +619,11 @@ BEST = "results/mine/tuning/small/best.yaml"
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory):
+def packed(prepared, tmp_path_factory):
     """A checkout whose clips are packed and whose class texts are made."""
-    tree = Checkout(tmp_path_factory.mktemp("checkout"))
-    make_release(tree.folder / "release")
+    tree = prepared.copy(tmp_path_factory.mktemp("checkout"))
     tree.configure(TUNED)
-    tree.snakemake("--cores", "2", "--until", "splits", "text", "--", BEST)
+    assert {job.split()[0] for job in tree.jobs(BEST)} == {"suggest", "trial", "best"}
     return tree
 
 

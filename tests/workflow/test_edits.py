@@ -12,6 +12,8 @@ import pytest
 from checkout import COMPLETE, CONFIG, ROOT, Checkout, make_release, ran
 from releases import clips_of, fill, random_lists, write_ferv39k_lists, write_jpeg
 
+from dfer.why import planned
+
 pytestmark = pytest.mark.slow
 
 TABLES = ("results/table1.tex", "results/table2.tex")
@@ -258,6 +260,20 @@ def edit(tree):
         yield change
 
 
+def test_a_fork_plans_what_the_command_plans(tree, edit):
+    """All tests of edits ask tests/planner.py: the same jobs for the same reasons, and errors."""
+
+    def clauses(jobs):
+        return {job: sorted(re.split(r"[:;,] ", reason)) for job, reason in jobs.items()}
+
+    edit("src/dfer/models/msta.py", edited)
+    done = tree.snakemake("-n", *EVERYTHING)
+    commanded = {str(job): job.reason for job in planned(done.stdout + done.stderr)}
+    assert commanded and clauses(tree.jobs(*EVERYTHING)) == clauses(commanded)
+    with pytest.raises(AssertionError, match="MissingRuleException"):
+        tree.jobs("results/table9.pdf")
+
+
 def modules():
     files = sorted((ROOT / "src/dfer").rglob("*.py"))
     names = [".".join(file.relative_to(ROOT / "src").with_suffix("").parts) for file in files]
@@ -302,9 +318,10 @@ def test_modules_rerun_exactly_what_depends_on_them(tree, edit, direct):
     ],
     ids=["comment", "docstring", "format", "touch"],
 )
-@pytest.mark.parametrize("module", ["models/msta", "training/train", "tables/table", "clips/store"])
-def test_no_change_of_meaning_reruns_nothing(tree, edit, module, function):
-    edit(f"src/dfer/{module}.py", function)
+def test_no_change_of_meaning_reruns_nothing(tree, edit, function):
+    """Of the model, its training, what it reads and what is made of it."""
+    for module in ("models/msta", "training/train", "tables/table", "clips/store"):
+        edit(f"src/dfer/{module}.py", function)
     assert tree.jobs(*TABLES) == {}
 
 
@@ -430,13 +447,14 @@ def test_a_fold_that_the_release_lacks_is_named(tree, configure):
 def test_an_edited_reader_that_reads_the_same_aligns_nothing_anew(tree, tmp_path):
     """Run for real: the shard lists come out the same, so no shard is aligned or extracted.
 
-    What follows those jobs is done: Snakemake keeps the reasons that it gave before a checkpoint.
+    What follows those jobs would be done, up to the tables: Snakemake keeps the reasons that it
+    gave before a checkpoint.
     """
     mine = tree.copy(tmp_path)
     with mine.editing() as edit:
         edit("src/dfer/datasets/table.py", edited)
-        kinds = ran(mine.snakemake(*TABLES))
-    assert kinds["manifest"] == 1
+        kinds = ran(mine.snakemake(*TABLES, "--until", "splits"))
+    assert kinds["manifest"] == 1 and kinds["splits"] == 2
     assert kinds["align"] == kinds["extract"] == 0
 
 
@@ -466,7 +484,7 @@ SEVERAL = (
 def several(tmp_path_factory, weights):
     """Videos aligned with dlib, videos aligned with face-alignment, and a release's own crops."""
     tree = Checkout(tmp_path_factory.mktemp("several"))
-    make_release(tree.folder / "release", clips=9, frames=2)
+    make_release(tree.folder / "release", clips=9, frames=1)
     lists = random_lists("ferv39k", share=2000)
     write_ferv39k_lists(tree.folder / "ferv39k", lists)
     image = write_jpeg(tree.folder / "face.jpg")

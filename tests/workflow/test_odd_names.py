@@ -33,6 +33,7 @@ def test_the_spine_runs_from_videos_to_a_table(tmp_path):
     mine = CONFIG["datasets"]["mine"] | {
         "title": "Mine & yours' {set}",
         "root": ROOT,
+        "folds": [1],
         "classes": words,
         "figures": {"clips": ["c00"]},
     }
