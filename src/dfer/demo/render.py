@@ -7,9 +7,9 @@
     python -m dfer.demo.render labels --kind clips --people 20 --folds 5
         --out results/demo/release/labels.csv
 
-`clips` writes OUT_DIR/s03/s03-happy-1.mp4, `stills` writes OUT_DIR/t03/t03-happy/1.jpg …; `labels`
-names them relative to the folder above OUT_DIR. A file's content depends on the seed, person, class
-and take alone, not on what else a call renders.
+`clips` writes OUT_DIR/s00-s03/s03-happy-1.mp4, `stills` writes OUT_DIR/t00-t03/t03-happy/1.jpg …;
+`labels` names them relative to the folder above OUT_DIR. A file's content depends on the seed,
+person, class and take alone, not on what else a call renders.
 """
 
 import argparse

@@ -133,7 +133,10 @@ def _face_width(model: FaceModel, person: Identity) -> float:
 
 
 class Renderer:
-    """Draws heads into square frames of `size` pixels. Keeps its buffers, not its past."""
+    """Draws heads into square frames of `size` pixels. Keeps its buffers, not its past.
+
+    What frames of one take share is worked out once for each `Scene` object in a row.
+    """
 
     def __init__(self, model: FaceModel, size: int) -> None:
         self.model = model
@@ -147,6 +150,8 @@ class Renderer:
         self.shadow_map = np.empty(shadow, np.float32)
         self.shadow_owner = np.empty(shadow, np.int32)
         self.shadow_weights = np.empty((*shadow, 2), np.float32)
+        self.scene: Scene | None = None
+        self.background = np.empty(0, np.float32)  # of `scene`, as large as is drawn
 
     def frame(
         self, head: Head, weights: Weights, pose: Pose, scene: Scene, rng: np.random.Generator
@@ -189,12 +194,16 @@ class Renderer:
             lit,
             self.shadow_map,
         )
-        image = cv2.resize(scene.background, (self.drawn, self.drawn))
+        if scene is not self.scene:
+            self.scene = scene
+            self.background = cv2.resize(scene.background, (self.drawn, self.drawn))
+        image = self.background.copy()
         shade(surface, light, moment, self.owner, self.weights, self._occlusion(), image)
         image = cv2.resize(image, (self.size, self.size), interpolation=cv2.INTER_AREA)
         grain = rng.standard_normal((self.size, self.size, 1), np.float32)
-        image += np.float32(scene.noise) * grain
-        return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+        grain *= np.float32(scene.noise)
+        image += grain
+        return np.clip(np.rint(image, out=image), 0, 255, out=image).astype(np.uint8)
 
     def _project(self, posed: np.ndarray, head: Head, scene: Scene) -> np.ndarray:
         """Perspective: columns and rows in drawn pixels, and depth."""
@@ -238,7 +247,8 @@ class Renderer:
         depth = np.maximum(self.depth, np.float32(-2.5))
         radius = self.drawn // 24 * 2 + 1
         around = cv2.blur(cv2.blur(depth, (radius, radius)), (radius, radius))
-        return np.clip(1 - 2.2 * np.maximum(around - depth, 0), 0.15, 1).astype(np.float32)
+        nearer = np.maximum(np.subtract(around, depth, out=around), 0, out=around)
+        return np.clip(1 - np.float32(2.2) * nearer, 0.15, 1, out=nearer)
 
 
 def _pose(still: np.ndarray, follows: np.ndarray, pose: Pose) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,8 @@
 """The colour of every pixel: skin, eyes, teeth, hair and cloth under a key light and a fill light.
 
 Colours are linear RGB with a gamma of 2 (sRGB nearly), so squares and roots convert them.
+
+Indices are unsigned where it is hot, so that numba does not look for negative ones.
 """
 
 from typing import NamedTuple
@@ -98,13 +100,17 @@ def _unshadowed(shadow_map, column, row, depth):
     column, row = column - 0.5, row - 0.5
     if not (0 <= column < width - 1 and 0 <= row < height - 1):
         return 1.0
-    x, y = int(column), int(row)
-    right, down = column - x, row - y
-    share = 0.0
-    for dy in range(2):
-        for dx in range(2):
-            weight = (right if dx else 1 - right) * (down if dy else 1 - down)
-            share += weight * _step(shadow_map[y + dy, x + dx] - depth, 0.05, 0.14)
+    x, y = np.uint64(column), np.uint64(row)
+    right, down = column - int(column), row - int(row)
+    one = np.uint64(1)
+    a, b = shadow_map[y, x] - depth, shadow_map[y, x + one] - depth
+    c, d = shadow_map[y + one, x] - depth, shadow_map[y + one, x + one] - depth
+    if max(a, b, c, d) <= 0.05:
+        return 1.0
+    share = (1 - right) * (1 - down) * _step(a, 0.05, 0.14)
+    share += right * (1 - down) * _step(b, 0.05, 0.14)
+    share += (1 - right) * down * _step(c, 0.05, 0.14)
+    share += right * down * _step(d, 0.05, 0.14)
     return 1 - share
 
 
@@ -151,27 +157,25 @@ def _teeth(x, y, upper, colour):
 
 
 @njit(cache=True, error_model="numpy")
-def _skin(surface, u, v, folding, lips, mouth, lids, colour):
+def _skin(skin, folds, lip_colour, u, v, folding, lips, mouth, lids, colour):
     """Linear albedo of skin at atlas texel u, v."""
-    size = surface.skin.shape[0]
+    size = skin.shape[0]
     column = min(size - 2, max(0, int(u - 0.5)))
     row = min(size - 2, max(0, int(v - 0.5)))
     right, down = min(1.0, max(0.0, u - 0.5 - column)), min(1.0, max(0.0, v - 0.5 - row))
     fold = 0.0
     for k in range(folding.shape[0]):
         if folding[k] > 0:
-            fold += folding[k] * surface.folds[row, column, k] / 255
+            fold += folding[k] * folds[row, column, k] / 255
     kept = 1 - min(0.5, fold)
     lips = 0.75 * _step(lips, 0.35, 0.9)
     for c in range(3):
-        upper = (
-            surface.skin[row, column, c] * (1 - right) + surface.skin[row, column + 1, c] * right
-        )
-        lower = surface.skin[row + 1, column, c] * (1 - right)
-        lower += surface.skin[row + 1, column + 1, c] * right
+        upper = skin[row, column, c] * (1 - right) + skin[row, column + 1, c] * right
+        lower = skin[row + 1, column, c] * (1 - right)
+        lower += skin[row + 1, column + 1, c] * right
         value = (upper * (1 - down) + lower * down) / 255
         value = value * value
-        value += lips * (surface.lips[c] - value)
+        value += lips * (lip_colour[c] - value)
         value += mouth * ((0.16, 0.035, 0.035)[c] - value)
         value *= 1 - 0.25 * lids * (1 - lips)
         colour[c] = value * (kept if c == 0 else kept * (1 - 0.25 * fold))
@@ -189,24 +193,36 @@ def shade(surface, light, moment, owner, weights, occlusion, image):
     hx, hy, hz = key[0], key[1], key[2] + 1
     scale = 1 / np.sqrt(hx * hx + hy * hy + hz * hz)
     hx, hy, hz = hx * scale, hy * scale, hz * scale
+    triangles, parts, uv, masks = surface.triangles, surface.parts, surface.uv, surface.masks
+    n, p, g, q = moment.normals, moment.still, moment.tangents, moment.lit
+    skin, folds, hair_shade, lip_colour = (
+        surface.skin,
+        surface.folds,
+        surface.hair_shade,
+        surface.lips,
+    )
+    folding, shadow_map = moment.folding, moment.shadow_map
     for y in range(height):
         for x in range(width):
             t = owner[y, x]
             if t < 0:
                 continue
-            a, b, c = surface.triangles[t, 0], surface.triangles[t, 1], surface.triangles[t, 2]
+            t = np.uint64(t)
+            a, b, c = (
+                np.uint64(triangles[t, 0]),
+                np.uint64(triangles[t, 1]),
+                np.uint64(triangles[t, 2]),
+            )
             w1, w2 = weights[y, x, 0], weights[y, x, 1]
             w0 = 1 - w1 - w2
-            n = moment.normals
             nx = w0 * n[a, 0] + w1 * n[b, 0] + w2 * n[c, 0]
             ny = w0 * n[a, 1] + w1 * n[b, 1] + w2 * n[c, 1]
             nz = w0 * n[a, 2] + w1 * n[b, 2] + w2 * n[c, 2]
             scale = 1 / np.sqrt(nx * nx + ny * ny + nz * nz + 1e-12)
             nx, ny, nz = nx * scale, ny * scale, nz * scale
-            uv, masks = surface.uv, surface.masks
             u = w0 * uv[a, 0] + w1 * uv[b, 0] + w2 * uv[c, 0]
             v = w0 * uv[a, 1] + w1 * uv[b, 1] + w2 * uv[c, 1]
-            part = surface.parts[t]
+            part = parts[t]
             open_to_light = occlusion[y, x]
             gloss, sharp = 0.0, 4  # strength and tightness of highlights
             wrap = 0.0  # how far light bleeds round the terminator, more so in red
@@ -214,19 +230,18 @@ def shade(surface, light, moment, owner, weights, occlusion, image):
                 lips = w0 * masks[a, 0] + w1 * masks[b, 0] + w2 * masks[c, 0]
                 mouth = w0 * masks[a, 1] + w1 * masks[b, 1] + w2 * masks[c, 1]
                 lids = w0 * masks[a, 2] + w1 * masks[b, 2] + w2 * masks[c, 2]
-                _skin(surface, u, v, moment.folding, lips, mouth, lids, colour)
+                _skin(skin, folds, lip_colour, u, v, folding, lips, mouth, lids, colour)
                 gloss, sharp, wrap = 0.05 + 0.06 * lips, 4, 0.28
             elif part in (LEFT_EYE, RIGHT_EYE):
-                p = moment.still
                 px = w0 * p[a, 0] + w1 * p[b, 0] + w2 * p[c, 0]
                 py = w0 * p[a, 1] + w1 * p[b, 1] + w2 * p[c, 1]
                 pz = w0 * p[a, 2] + w1 * p[b, 2] + w2 * p[c, 2]
                 _eye(surface, part, px, py, pz, moment.gaze, colour)
                 gloss, sharp, wrap = 0.9, 7, 0.15
             elif part in (UPPER_TEETH, LOWER_TEETH):
-                p = surface.place
-                px = w0 * p[a, 0] + w1 * p[b, 0] + w2 * p[c, 0]
-                py = w0 * p[a, 1] + w1 * p[b, 1] + w2 * p[c, 1]
+                place = surface.place
+                px = w0 * place[a, 0] + w1 * place[b, 0] + w2 * place[c, 0]
+                py = w0 * place[a, 1] + w1 * place[b, 1] + w2 * place[c, 1]
                 _teeth(px, py, part == UPPER_TEETH, colour)
                 gloss, sharp, wrap = 0.12, 5, 0.2
                 open_to_light *= open_to_light
@@ -242,7 +257,7 @@ def shade(surface, light, moment, owner, weights, occlusion, image):
                     colour[k] = surface.garment[k] * hem
                 wrap = 0.1
             else:
-                lightness = _bilinear(surface.hair_shade, u, v) / 128
+                lightness = _bilinear(hair_shade, u, v) / 128
                 for k in range(3):
                     colour[k] = surface.hair[k] * lightness * lightness
 
@@ -250,7 +265,6 @@ def shade(surface, light, moment, owner, weights, occlusion, image):
             filled = max(0.0, nx * fill[0] + ny * fill[1] + nz * fill[2])
             up = 0.5 + 0.5 * ny
             if part == HAIR:  # hair scatters light around its strands
-                g = moment.tangents
                 tx = w0 * g[a, 0] + w1 * g[b, 0] + w2 * g[c, 0]
                 ty = w0 * g[a, 1] + w1 * g[b, 1] + w2 * g[c, 1]
                 tz = w0 * g[a, 2] + w1 * g[b, 2] + w2 * g[c, 2]
@@ -267,11 +281,10 @@ def shade(surface, light, moment, owner, weights, occlusion, image):
                 shine = gloss * _power(nx * hx + ny * hy + nz * hz, sharp)
                 if part == SKIN:
                     shine += 0.04 * _power(1 - nz, 2)
-            q = moment.lit
             column = w0 * q[a, 0] + w1 * q[b, 0] + w2 * q[c, 0]
             row = w0 * q[a, 1] + w1 * q[b, 1] + w2 * q[c, 1]
             depth = w0 * q[a, 2] + w1 * q[b, 2] + w2 * q[c, 2]
-            shadow = 0.85 * (1 - _unshadowed(moment.shadow_map, column, row, depth))
+            shadow = 0.85 * (1 - _unshadowed(shadow_map, column, row, depth))
             direct = (0.45 + 0.55 * open_to_light) * (1 - shadow)
             for k in range(3):
                 bleed = wrap * (1.0, 0.55, 0.45)[k]

@@ -10,22 +10,26 @@ import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import open_clip
 import torch
-from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
-from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from safetensors.torch import load_file
 from torch import Tensor
 
 from dfer.errors import UserError
 from dfer.files import check_readable
-from dfer.models.vit import VisionConfig
+from dfer.models.vit import ImageTower, VisionConfig
 from dfer.settings import BackboneSettings
+
+if TYPE_CHECKING:  # seconds to import: only where a CLIP of its own, or its list of them, is needed
+    import open_clip
 
 VISION_KEYS = {"image_size", "patch_size", "width", "layers", "head_width", "mlp_ratio"}
 OPENAI_KEYS = {"input_resolution", "context_length", "vocab_size"}  # sizes kept as tensors
+
+# Of R, G and B in 0…1, as OpenAI's CLIP was trained with them.
+OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
+OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
 
 PixelStatistics = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std of R, G and B in 0…1
 
@@ -50,7 +54,9 @@ def read_config(model: str) -> dict[str, Any]:
         except json.JSONDecodeError as error:
             raise UserError(f"{model}: not JSON ({error}). Mend it.") from None
     else:
-        config = open_clip.get_model_config(model) if ":" not in model else None
+        from open_clip import get_model_config
+
+        config = get_model_config(model) if ":" not in model else None
     if not config or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(config):
         raise UserError(
             f"{model}: not a CLIP configuration. Set backbone.model to a name that open_clip knows "
@@ -103,7 +109,7 @@ def vision_of(architecture: Mapping[str, Any]) -> VisionConfig:
     )
 
 
-def load_backbone(model: str, weights: str | None) -> open_clip.CLIP:
+def load_backbone(model: str, weights: str | None) -> "open_clip.CLIP":
     """A CLIP in float32, in evaluation mode, on the CPU.
 
     Args:
@@ -115,8 +121,10 @@ def load_backbone(model: str, weights: str | None) -> open_clip.CLIP:
     Raises:
         UserError: unknown or unreadable weights, or weights that do not fit the configuration.
     """
+    from open_clip import CLIP
+
     config = read_config(model)
-    backbone = open_clip.CLIP(
+    backbone = CLIP(
         embed_dim=config["embed_dim"],
         vision_cfg=config["vision_cfg"],
         text_cfg=config["text_cfg"],
@@ -129,10 +137,29 @@ def load_backbone(model: str, weights: str | None) -> open_clip.CLIP:
     return backbone.eval()
 
 
+def load_image_tower(model: str, weights: str | None) -> dict[str, Tensor]:
+    """The weights of a CLIP's image tower alone, for `ImageTower.load_state_dict`.
+
+    Args and errors are those of `load_backbone`. No text tower is built or looked at, except to
+    draw random weights (None) as they are in the whole CLIP.
+    """
+    if weights is None:
+        return load_backbone(model, None).visual.state_dict()
+    config = read_config(model)
+    state = _read_weights(model, config, weights)
+    state = {name: value for name, value in state.items() if name.startswith("visual.")}
+    with torch.device("meta"):
+        tower = ImageTower(vision_of(config)).state_dict()
+    _check_architecture(model, weights, state, {f"visual.{n}": v for n, v in tower.items()})
+    return {name.removeprefix("visual."): value for name, value in state.items()}
+
+
 def _read_weights(model: str, config: dict[str, Any], weights: str) -> dict[str, Tensor]:
     """The state dict of a tag or file, its activation checked against the configuration."""
-    tag = get_pretrained_cfg(model, weights)
+    tag = _released(model, weights)
     if tag:
+        from open_clip.pretrained import download_pretrained
+
         _check_activation(model, config, weights, tag.get("quick_gelu", False))
         try:
             path = Path(download_pretrained(tag))
@@ -144,7 +171,9 @@ def _read_weights(model: str, config: dict[str, Any], weights: str) -> dict[str,
     else:
         path = Path(weights)
         if not path.is_file():
-            tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)) or "none"
+            from open_clip import list_pretrained_tags_by_model
+
+            tags = ", ".join(list_pretrained_tags_by_model(model)) or "none"
             raise UserError(
                 f"{weights}: neither a file nor a pretrained tag of {model}. "
                 f"Set backbone.weights to a path, or to one of its tags: {tags}."
@@ -156,6 +185,15 @@ def _read_weights(model: str, config: dict[str, Any], weights: str) -> dict[str,
     if not tag and (released := _card(path).get("model_cfg")):
         _check_activation(model, config, weights, released.get("quick_gelu", False))
     return state
+
+
+def _released(model: str, weights: str) -> dict[str, Any]:
+    """What open_clip knows of one of its tags; {} for weights or a configuration of one's own."""
+    if model.endswith(".json"):
+        return {}
+    from open_clip.pretrained import get_pretrained_cfg
+
+    return get_pretrained_cfg(model, weights)
 
 
 def _card(weights: Path) -> dict[str, Any]:
@@ -229,15 +267,19 @@ def _check_heads(model: str, config: dict[str, Any], weights: str) -> None:
 
 
 def _describe(state: Mapping[str, Tensor]) -> dict[str, int]:
-    """What the shapes of a CLIP's state dict tell of its architecture."""
+    """What the shapes of a state dict, of a CLIP or its image tower, tell of its architecture."""
     patch = state["visual.conv1.weight"].shape[-1]
     names = [name for name in state if name.endswith(".attn.in_proj_weight")]
-    return {
+    image = {
         "image width": state["visual.conv1.weight"].shape[0],
         "image layers": sum(name.startswith("visual.") for name in names),
         "patch size": patch,
         "image size": patch * round((len(state["visual.positional_embedding"]) - 1) ** 0.5),
         "embed_dim": state["visual.proj"].shape[1],
+    }
+    if all(name.startswith("visual.") for name in state):
+        return image
+    return image | {
         "text width": len(state["ln_final.weight"]),
         "text layers": sum(name.startswith("transformer.") for name in names),
         "context length": len(state["positional_embedding"]),
@@ -282,8 +324,10 @@ def _check_architecture(
 
 def _models_like(found: Mapping[str, int]) -> list[str]:
     """open_clip's names of plain CLIPs with this image tower, whatever else varies."""
+    from open_clip import list_models
+
     fitting = []
-    for name in open_clip.list_models():
+    for name in list_models():
         try:
             vision = vision_config(name)
         except UserError:
@@ -305,9 +349,9 @@ def pixel_statistics(backbone: BackboneSettings) -> PixelStatistics:
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     known = {}
     if backbone.weights is not None:
-        known = get_pretrained_cfg(backbone.model, backbone.weights)
+        known = _released(backbone.model, backbone.weights)
         known = known or _card(Path(backbone.weights)).get("preprocess_cfg", {})
-    mean, std = known.get("mean", OPENAI_DATASET_MEAN), known.get("std", OPENAI_DATASET_STD)
+    mean, std = known.get("mean", OPENAI_MEAN), known.get("std", OPENAI_STD)
     return tuple(mean), tuple(std)
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfer.errors import UserError
-from dfer.models.backbone import load_backbone, vision_config
+from dfer.models.backbone import load_image_tower, vision_config
 from dfer.models.vit import ImageTower, VisionConfig
 from dfer.settings import BackboneSettings, ModelSettings
 
@@ -114,12 +114,10 @@ def build(settings: ModelSettings, backbone: BackboneSettings, text: Tensor) -> 
     """A recogniser with CLIP's weights in its image tower; new modules are drawn from torch's RNG.
 
     Raises:
-        UserError: see `load_backbone` and `Recogniser`.
+        UserError: see `load_image_tower` and `Recogniser`.
     """
     recogniser = Recogniser(settings, vision_config(backbone.model), text)
-    recogniser.image.load_state_dict(
-        load_backbone(backbone.model, backbone.weights).visual.state_dict()
-    )
+    recogniser.image.load_state_dict(load_image_tower(backbone.model, backbone.weights))
     return recogniser
 
 

@@ -13,7 +13,6 @@ import json
 from pathlib import Path
 
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from dfer.errors import UserError, stage
@@ -29,6 +28,8 @@ def text_features(backbone: BackboneSettings, words: list[str]) -> Tensor:
         UserError: a word that is empty, there twice, or longer than the tower's context; or see
             `load_backbone`.
     """
+    from open_clip.tokenizer import SimpleTokenizer  # trainings read features, and need no words
+
     model = load_backbone(backbone.model, backbone.weights)
     tokenise = SimpleTokenizer(context_length=model.context_length)
     for word in words:
