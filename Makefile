@@ -42,8 +42,11 @@ lint: setup ## format, style and layout of Python and Snakemake files
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/pytest -q tests/test_architecture.py
 
-bench: setup ## measured costs of the step and of 100,000 clips
-	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+bench: setup ## what docs/benchmarks.md says, measured here; PEER=a checkout of DFER-CLIP: beside it
+	for program in $(filter-out %/measuring.py,$(wildcard benchmarks/*.py)); do \
+		case $$program in */loader.py | */train_step.py) peer="$(PEER:%=--peer %)" ;; *) peer= ;; esac; \
+		$(BIN)/python $$program $$peer || exit 1; \
+	done
 
 setup: $(VENV)/installed ## only the environment
 
