@@ -116,9 +116,7 @@ def hue_map(turn: float) -> np.ndarray:
 
 
 def resize(frames: np.ndarray, size: int) -> np.ndarray:
-    """Frames (T, H, W, 3) uint8 → new ones (T, size, size, 3) uint8; bilinear, antialiased."""
-    if frames.shape[1:3] == (size, size):
-        return frames.copy()
+    """Frames (T, H, W, 3) uint8 → (T, size, size, 3) uint8; bilinear, antialiased."""
     pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)
     pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
     return pixels.permute(0, 2, 3, 1).contiguous().numpy()

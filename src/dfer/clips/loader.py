@@ -124,7 +124,9 @@ class EvaluationClips(Dataset):
         chosen = sample_frames(self.store.length(clip), self.frames, None)
         frames = self.store.frames(clip, chosen, min_size=self.size)
         pixels = np.empty((self.frames, 3, self.size, self.size), np.uint8)
-        to_planes(resize(frames, self.size), pixels)
+        if frames.shape[1:3] != (self.size, self.size):
+            frames = resize(frames, self.size)
+        to_planes(frames, pixels)
         return torch.from_numpy(pixels), self.labels[index]
 
 
