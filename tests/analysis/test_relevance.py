@@ -49,8 +49,8 @@ def test_relevance_is_what_finite_differences_say(label, monkeypatch):
     moved: dict = {}
     calls = []
 
-    def attend(self, x, maps=None):
-        """`SelfAttention.forward` of the tower, with one weight moved by `moved`."""
+    def attend(self, x, maps=None, queries=None):
+        """`SelfAttention.forward` of the tower, all queries, with one weight moved by `moved`."""
         q, k, v = self._split(
             torch.nn.functional.linear(x, self.in_proj_weight, self.in_proj_bias), 3
         )
