@@ -44,7 +44,7 @@ def training_step(model: Recogniser, device: torch.device) -> Callable[[Tensor, 
     settings = TrainSettings(lr=1e-6)
     optimiser = torch.optim.AdamW(parameter_groups(model, settings), fused=True)
     normalise = normaliser(((0.5,) * 3, (0.25,) * 3), device)
-    dtype = precision(settings, device)
+    dtype = precision(settings, model.image.config.width, device)
 
     def step(clips: Tensor, labels: Tensor) -> None:
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -130,7 +130,9 @@ def main(args: argparse.Namespace) -> None:
         for name in args.models:
             values = by_turns(cases_of(name, store, args, device), args.rounds)
             under = {"frames": args.frames, "batch": args.batch}
-            under["precision"] = str(precision(TrainSettings(), device)).removeprefix("torch.")
+            width = vision_config(MODELS[name]).width
+            used = precision(TrainSettings(), width, device)
+            under["precision"] = str(used).removeprefix("torch.")
             rows += [Measured(case, "clips/s", found, **under) for case, found in values.items()]
             training, alone, loading, core = values.values()
             allowed = [

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from goldens import normal
-from small_run import TINY, small_run
+from small_run import small_run
 
 from dfer.settings import BackboneSettings, RunSettings, TrainSettings
 from dfer.training import device as stage
@@ -12,25 +12,25 @@ from dfer.training.train import decisive
 WIDE, CPU = "ViT-B-32-quickgelu", torch.device("cpu")
 
 
-def settings(model, precision="auto"):
-    return RunSettings(BackboneSettings(model, None), train=TrainSettings(precision=precision))
+def settings(model):
+    return RunSettings(BackboneSettings(model, None))
 
 
 @pytest.mark.parametrize(
-    ("model", "precision", "amx", "expected"),
+    ("width", "precision", "amx", "expected"),
     [
-        (WIDE, "auto", True, torch.bfloat16),
-        (WIDE, "auto", False, torch.float32),
-        (TINY, "auto", True, torch.float32),
-        (TINY, "bf16", False, torch.bfloat16),
-        (WIDE, "fp32", True, torch.float32),
+        (768, "auto", True, torch.bfloat16),
+        (768, "auto", False, torch.float32),
+        (32, "auto", True, torch.float32),
+        (32, "bf16", False, torch.bfloat16),
+        (768, "fp32", True, torch.float32),
     ],
 )
 def test_auto_is_bf16_for_wide_towers_on_a_cpu_with_amx(
-    monkeypatch, model, precision, amx, expected
+    monkeypatch, width, precision, amx, expected
 ):
     monkeypatch.setattr(stage, "has_amx", lambda: amx)
-    assert stage.precision(settings(model, precision), CPU) == expected
+    assert stage.precision(TrainSettings(precision=precision), width, CPU) == expected
 
 
 def test_a_processor_without_a_word_of_amx_has_none(monkeypatch):

@@ -34,7 +34,8 @@ def features_of(
         batch: clips that are computed at once.
         workers: processes that decode them.
     """
-    normalise, dtype = run.normalise, precision(run.settings, run.device)
+    normalise, width = run.normalise, run.model.image.config.width
+    dtype = precision(run.settings.train, width, run.device)
     features, similarities = [], []
     for frames, _ in evaluation_batches(data, batch, workers):
         with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):

@@ -10,7 +10,7 @@ from torch import nn
 
 from dfer.models.backbone import vision_config
 from dfer.provenance import environment
-from dfer.settings import RunSettings
+from dfer.settings import RunSettings, TrainSettings
 
 WIDE = 512  # of an image tower that `auto` computes in bf16 on a CPU
 
@@ -34,19 +34,19 @@ def loader_workers(device: torch.device, threads: int) -> int:
     return threads - 1 if device.type == "cuda" else 0
 
 
-def precision(settings: RunSettings, device: torch.device) -> torch.dtype:
+def precision(settings: TrainSettings, width: int, device: torch.device) -> torch.dtype:
     """The dtype of matrix products: as set, or where it is `auto`, bf16 if that pays, else fp32.
 
     It pays on a GPU that has bf16, and on a CPU with matrix units for it (AMX) if the image tower
-    is wide. Small towers stay in fp32 on every CPU, so that their numbers depend on none.
+    is wide (`width`). Small ones stay in fp32 on every CPU, so that their numbers depend on none.
     """
-    if settings.train.precision == "auto":
+    if settings.precision == "auto":
         if device.type == "cuda":
             fast = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
-            fast = has_amx() and vision_config(settings.backbone.model).width >= WIDE
+            fast = has_amx() and width >= WIDE
         return torch.bfloat16 if fast else torch.float32
-    return {"bf16": torch.bfloat16, "fp32": torch.float32}[settings.train.precision]
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[settings.precision]
 
 
 def has_amx() -> bool:
@@ -58,7 +58,8 @@ def has_amx() -> bool:
 
 def machine(settings: RunSettings, device: torch.device, threads: int) -> dict[str, Any]:
     """`dfer.provenance.environment` of a training, and the precision that it comes to there."""
-    used = str(precision(settings, device)).removeprefix("torch.")
+    width = vision_config(settings.backbone.model).width
+    used = str(precision(settings.train, width, device)).removeprefix("torch.")
     return environment(threads, device_name(device)) | {"precision": used}
 
 

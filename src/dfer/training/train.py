@@ -103,7 +103,7 @@ def train(
     model.image.gradient_checkpointing = recipe.gradient_checkpointing
     optimiser = torch.optim.AdamW(parameter_groups(model, recipe), betas=recipe.betas, fused=True)
     normalise = normaliser(pixel_statistics(settings.backbone), device)
-    dtype = precision(settings, device)
+    dtype = precision(recipe, model.image.config.width, device)
     first, history, best = 0, [], None
     if state := read_state(state_path, fingerprint, name):
         model.load_state_dict(state["model"])
