@@ -8,7 +8,7 @@ import pytest
 from dfer import provenance
 
 TORCH = {"torch"}  # about 1.3 seconds
-CLIP = {"open_clip", "timm"}  # 2 more with all that they load
+CLIP = {"open_clip", "timm", "torchvision"}  # 2 more with all that they load
 RENDERER = {"cv2", "numba", "av", "pandas"}
 SCIENCE = {"sklearn", "scipy", "matplotlib", "optuna"}
 READERS = {"cv2", "decord", "dlib"}

@@ -8,7 +8,7 @@ is the share of sign flips whose difference is at least as large as the measured
 import numpy as np
 
 FLIPS = 10_000
-DRAWN_AT_ONCE = 1_000_000  # signs of clips, so that memory does not grow with a dataset
+DRAWN_AT_ONCE = 1_000_000  # numbers of clips, so that memory does not grow with a dataset
 
 
 def shares(labels: np.ndarray, folds: np.ndarray, metric: str) -> np.ndarray:

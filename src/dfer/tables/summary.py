@@ -30,10 +30,9 @@ import pyarrow as pa
 
 from dfer.errors import UserError, stage
 from dfer.files import read_parquet, write_parquet
-from dfer.tables.paired import shares, sign_flip_test
+from dfer.tables.paired import DRAWN_AT_ONCE, shares, sign_flip_test
 
 RESAMPLES = 2000
-DRAWN_AT_ONCE = 1_000_000  # counts of clips, so that memory does not grow with a dataset
 SUMMARY = pa.schema(
     [
         ("dataset", pa.string()),
