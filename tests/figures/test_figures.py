@@ -25,7 +25,17 @@ from dfer.clips.loader import EvaluationClips
 from dfer.clips.sampling import sample_frames
 from dfer.clips.store import ClipStore
 from dfer.errors import UserError
-from dfer.figures import blocks, confusion, figure2, figure4, figure5, learning, recall, style
+from dfer.figures import (
+    blocks,
+    confusion,
+    figure2,
+    figure4,
+    figure5,
+    learning,
+    recall,
+    shares,
+    style,
+)
 from dfer.figures.heat import heat_over
 from dfer.files import read_parquet, write_parquet
 from dfer.models.checkpoint import load_run
@@ -35,7 +45,7 @@ from dfer.provenance import modules
 from dfer.settings import RunSettings
 from dfer.training import evaluate, train
 
-NAMES = ["blocks", "confusion", "figure2", "figure4", "figure5", "learning", "recall"]
+NAMES = ["blocks", "confusion", "figure2", "figure4", "figure5", "learning", "recall", "shares"]
 RUNS = {"Baseline": "clip.1", "Full model": "full.2"}
 COMPARISON = style.Comparison("Demo", True, CLASSES, RUNS)
 T, GRID = 4, 3
@@ -96,6 +106,10 @@ def drawn(name, data):
     if name == "blocks":
         comparison = style.Comparison("Demo", True, CLASSES, {"1": "clip.1", "2": "full.2"})
         return blocks.draw(data["summary"], comparison)
+    if name == "shares":
+        lines = {"w/o text": {"0.5": "full.2"}, "w/ text": {"1.0": "full.2", "0.25": "clip.1"}}
+        comparison = style.Comparison("Demo", True, CLASSES, lines)
+        return shares.draw(data["summary"], comparison)
     if name == "figure5":
         return figure5.draw(data["points"], COMPARISON)
     if name == "figure4":
@@ -246,6 +260,7 @@ def test_every_figure_has_the_same_flags(tmp_path):
         figure5: ["--points", "a", "b"],
         learning: ["--histories", "a", "b"],
         recall: ["--metrics", "a", "b"],
+        shares: ["--summary", "a", "--dataset", "dfew"],
     }
     for module, flags in own.items():
         args = module.parser().parse_args([*flags, *given])
@@ -262,6 +277,17 @@ def test_blocks_have_their_error_bars(data):
         assert np.allclose(
             [part[:, 1] for part in bars.get_segments()], [[58.5, 61.5], [62.5, 65.5]]
         )
+
+
+def test_shares_are_in_order_with_their_intervals(data):
+    """Lines stand a little apart along the shares, so that no interval hides another."""
+    (axis,) = drawn("shares", data).axes
+    alone, both = (container[0].get_xydata() for container in axis.containers)
+    assert np.allclose(alone, [[50, 64]], rtol=0.03) and np.allclose(alone[:, 1], [64])
+    assert np.allclose(both[:, 0], [25, 100], rtol=0.03) and np.allclose(both[:, 1], [60, 64])
+    assert alone[0, 0] < 50 < both[0, 0] * 2
+    bars = axis.containers[1][2][0].get_segments()
+    assert np.allclose([part[:, 1] for part in bars], [[57, 62], [61, 66]])
 
 
 def test_points_are_the_embedding(data):

@@ -117,6 +117,7 @@ DIRECT = {
     "dfer.training.inference": {*SCORED, *runs("maps")},
     "dfer.training.metrics": SCORED,
     "dfer.training.schedule": {*TRAIN, "trial"},
+    "dfer.training.share": {*TRAIN, "trial"},
     "dfer.training.train": {*TRAIN, "trial"},
     "dfer.training.test_set": {*EVALUATE, *runs("features")},
     "dfer.training.evaluate": EVALUATE,
@@ -168,7 +169,9 @@ DIRECT = {
     "dfer.datasets.mafw": set(),
     "dfer.faces.face_alignment_68": set(),
     "dfer.faces.face_alignment_settings": set(),
-    # of no target of these: proofs, which need LaTeX, and predictions of one's own videos
+    # of no target of these: the figure of shares, whose trainings are its own; proofs, which need
+    # LaTeX; predictions of one's own videos
+    "dfer.figures.shares": set(),
     "dfer.tables.proof": set(),
     "dfer.predict.__main__": set(),
     "dfer.predict.classify": set(),

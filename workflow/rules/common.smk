@@ -102,34 +102,40 @@ RUN = "results/{dataset}/runs/{run}/fold{fold}-seed{seed}"
 RUN_LOG = RUN.replace("results/", "results/logs/", 1)
 STUDY = "results/{dataset}/tuning/{study}"
 
-VARIANTS_OF_RUNS = {
-    (dataset, EXPERIMENT.run_key(dataset, variant)): variant
+# Dataset and key of every run that there may be → its variant and its share of the train clips.
+KNOWN_RUNS = {
+    (dataset, EXPERIMENT.run_key(dataset, variant, share)): (variant, share)
     for dataset in DATASETS
     for variant in EXPERIMENT.variants
+    for share in (1, *EXPERIMENT.shares)
 }
 SETTINGS = {
-    (dataset, key): EXPERIMENT.settings(dataset, variant)
-    for (dataset, key), variant in VARIANTS_OF_RUNS.items()
+    (dataset, key): EXPERIMENT.settings(dataset, *run)
+    for (dataset, key), run in KNOWN_RUNS.items()
 }
 
 
-def runs(dataset, variant, file, seeds=EXPERIMENT.seeds):
+def runs(dataset, variant, file, seeds=EXPERIMENT.seeds, share=1):
     """The path of `file` in the folder of every run of a variant on a dataset."""
     return expand(
         f"{RUN}/{file}",
         dataset=dataset,
-        run=EXPERIMENT.run_key(dataset, variant),
+        run=EXPERIMENT.run_key(dataset, variant, share),
         fold=DATASETS[dataset].folds,
         seed=seeds,
     )
 
 
+def table_runs(table, file):
+    """The path of `file` in the folder of every run of a table, those of several rows once."""
+    seeds = EXPERIMENT.seeds_of(table)
+    found = (runs(d, name, file, seeds) for d in DATASETS for name in TABLE_VARIANTS[table])
+    return sorted({path for paths in found for path in paths})
+
+
 def tables_runs(file):
     """The path of `file` in the folder of every run of every table, on all datasets."""
-    names = {name for names in TABLE_VARIANTS.values() for name in names}
-    return sorted(
-        {path for dataset in DATASETS for name in names for path in runs(dataset, name, file)}
-    )
+    return sorted({path for table in TABLES for path in table_runs(table, file)})
 
 
 def study_result(wildcards, wait=True):
@@ -137,7 +143,7 @@ def study_result(wildcards, wait=True):
 
     Behind a checkpoint, and not by its date: a study that finds the same again retrains nothing.
     """
-    variant = VARIANTS_OF_RUNS[wildcards.dataset, wildcards.run]
+    variant, _ = KNOWN_RUNS[wildcards.dataset, wildcards.run]
     study = EXPERIMENT.variants[variant].tuned
     if study is None:
         return []
@@ -194,10 +200,12 @@ def release(wildcards):
     return [str(path) for path in layouts.label_files(dataset.layout, Path(dataset.root))]
 
 
-def contact_sheets():
-    """What a person looks at to judge the demo."""
+def looks_at_the_demo():
+    """What a person looks at to judge the demo: how it looks, and what its CLIP makes of words."""
     shown = [name for name, how in RENDERED.items() if how.kind == "clips"]
-    return [f"results/{name}/contact_sheet.png" for name in shown]
+    pages = ["results/{dataset}/contact_sheet.png"]
+    pages += ["results/figures/{dataset}/words.svg"] * (EXPERIMENT.pretraining is not None)
+    return expand(pages, dataset=shown)
 
 
 # ── The CLIP that a run starts from ─────────────────────────────────────────────────────────────
@@ -226,11 +234,23 @@ def text_features(dataset, backbone):
 COMPARED = {
     "figure2": {"Text prompt": "text_prompt", "Text and visual prompts": "both_prompts"},
     "figure4": {"Without text": "without_text", "With text": "full"},
+    "shares": {
+        "w/o text": "without_text",
+        "w/ text, no BiEhPro": "interfit_msta",
+        "w/ text": "full",
+        "text prompt": "text_prompt",
+        "both prompts": "both_prompts",
+    },
     **dict.fromkeys(
         ("figure5", "confusion", "recall", "learning"),
         {"Baseline": "baseline", "Full model": "full"},
     ),
 }
+
+
+def has_variants(figure):
+    """Whether the configuration has the variants that a figure compares."""
+    return set(COMPARED[figure].values()) <= set(EXPERIMENT.variants)
 
 
 def compared_files(wildcards, figure, place, file):

@@ -15,8 +15,8 @@ def compared(dataset, figure):
 
 
 def drawn(dataset):
-    """The figures whose variants the configuration has."""
-    found = [f for f, names in COMPARED.items() if set(names.values()) <= set(EXPERIMENT.variants)]
+    """The figures whose variants the configuration has, but for the one of shares."""
+    found = [figure for figure in COMPARED if figure != "shares" and has_variants(figure)]
     return found + ["blocks"] * (len(compared(dataset, "blocks")) > 1)
 
 
@@ -66,6 +66,16 @@ def of_each_variant(figure, pattern):
         pattern.format(dataset=w.dataset, run=EXPERIMENT.run_key(w.dataset, variant))
         for variant in COMPARED[figure].values()
     ]
+
+
+def figures_of_shares(wildcards):
+    """The figure of shares of each dataset, if the configuration has shares and its variants."""
+    if not EXPERIMENT.shares or not has_variants("shares"):
+        sys.exit(
+            "error: `snakemake shares` compares shares of the train clips: give `shares` and the "
+            f"variants {', '.join(COMPARED['shares'].values())} in the configuration."
+        )
+    return expand("results/figures/{dataset}/shares.svg", dataset=DATASETS)
 
 
 def all_figures(wildcards):
@@ -251,6 +261,48 @@ rule blocks:
         " &> {log:q}"
 
 
+rule shares_figure:
+    """UAR against the share of the train clips, with and without text."""
+    input:
+        "results/summary/shares.parquet",
+    output:
+        **views("shares", "What text is worth with fewer clips"),
+    log:
+        "results/logs/{dataset}/figures/shares.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.figures.shares"),
+        **figure_parameters("shares")
+        | {
+            "variants": lambda w: as_json(
+                {
+                    name: {
+                        str(share): EXPERIMENT.run_key(w.dataset, variant, share)
+                        for share in EXPERIMENT.shares
+                    }
+                    for name, variant in COMPARED["shares"].items()
+                }
+            )
+        },
+    shell:
+        "python -m dfer.figures.shares"
+        " --summary {input:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --title {params.title:q}"
+        " {params.synthetic:q}"
+        " --classes {params.classes:q}"
+        " --variants {params.variants:q}"
+        " --out-stem {params.out_stem:q}"
+        " &> {log:q}"
+
+
+rule shares:
+    """The figure of shares of the train clips, of all datasets: trainings of its own."""
+    input:
+        figures_of_shares,
+
+
 rule figures:
     """All figures of all datasets."""
     input:
@@ -258,4 +310,5 @@ rule figures:
 
 
 localrules:
+    shares,
     figures,

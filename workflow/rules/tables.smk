@@ -9,9 +9,18 @@ WITH_FLOPS = reported.with_flops(PRINTED)
 
 
 def predictions(wildcards):
-    """Predictions of every run that a table's rows name, those of several rows once."""
-    names = TABLE_VARIANTS[int(wildcards.table)]
-    found = (runs(d, name, "predictions.parquet") for d in DATASETS for name in names)
+    """Predictions of every run that a table's rows name."""
+    return table_runs(int(wildcards.table), "predictions.parquet")
+
+
+def predictions_of_shares(wildcards):
+    """Predictions of all variants that the figure of shares compares, with every share."""
+    found = (
+        runs(dataset, variant, "predictions.parquet", share=share)
+        for dataset in DATASETS
+        for variant in COMPARED["shares"].values()
+        for share in EXPERIMENT.shares
+    )
     return sorted({path for paths in found for path in paths})
 
 
@@ -52,6 +61,22 @@ rule summary:
         " --against {params.against:q}"
         " --out {output:q}"
         " &> {log:q}"
+
+
+rule summary_of_shares:
+    """The same of the runs with shares of the train clips."""
+    input:
+        predictions_of_shares,
+    output:
+        "results/summary/shares.parquet",
+    log:
+        "results/logs/summary/shares.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.tables.summary"),
+    shell:
+        "python -m dfer.tables.summary" " --predictions {input:q}" " --out {output:q}" " &> {log:q}"
 
 
 rule flops:

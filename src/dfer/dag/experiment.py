@@ -91,7 +91,8 @@ class Experiment:
         datasets: those that runs are trained on, by name.
         stored: the same, and the stills of the demo's CLIP.
         variants: by name.
-        seeds: of the runs.
+        seeds: of the runs; see `table_seeds` and `seeds_of`.
+        shares: of the train clips, that the figure of shares compares.
         studies: names of the studies; see `study`.
         pretraining: of the demo's CLIP; None where another CLIP is used.
         face_model: path of the demo's face model on this disk; None: it is downloaded.
@@ -108,6 +109,8 @@ class Experiment:
             for name, values in config["variants"].items()
         }
         self.seeds: list[int] = config["seeds"]
+        self.table_seeds: Mapping[str, list[int]] = config.get("table_seeds", {})
+        self.shares: list[float] = sorted(config.get("shares", []))
         self.studies: list[str] = list(config.get("tuning", {}))
         self.face_model: str | None = config.get("face_model")
         self.pretraining = None
@@ -119,8 +122,14 @@ class Experiment:
         if self.pretraining is not None:
             self.stored[STILLS] = self.pretraining.dataset
 
-    def settings(self, dataset: str, variant: str) -> RunSettings:
-        """Settings of a variant on a dataset.
+    def seeds_of(self, table: int) -> list[int]:
+        """The seeds of the runs of a table: its own, or those of all runs."""
+        return self.table_seeds.get(str(table), self.seeds)
+
+    def settings(self, dataset: str, variant: str, share: float = 1.0) -> RunSettings:
+        """Settings of a variant on a dataset, perhaps with a share of its train clips.
+
+        A smaller share is trained on for as many steps, so for more epochs.
 
         Later ones win, key by key: the defaults, the configuration's, the dataset's, the variant's.
         A tuned variant starts from the one that its study tunes; what the study finds comes last,
@@ -134,11 +143,21 @@ class Experiment:
         for layer in layers:
             for section in SECTIONS:
                 values[section] = _merge(values.get(section, {}), layer.get(section, {}))
-        return RunSettings.from_dict(values)
+        found = RunSettings.from_dict(values)
+        if share == 1:
+            return found
+        train = dataclasses.replace(
+            found.train,
+            share=share,
+            epochs=round(found.train.epochs / share),
+            warmup_epochs=round(found.train.warmup_epochs / share),
+        )
+        return dataclasses.replace(found, train=train)
 
-    def run_key(self, dataset: str, variant: str) -> str:
+    def run_key(self, dataset: str, variant: str, share: float = 1.0) -> str:
         """The folder name of a variant's runs: of its settings, and of the study it waits for."""
-        settings, study = self.settings(dataset, variant), self.variants[variant].tuned
+        settings = self.settings(dataset, variant, share)
+        study = self.variants[variant].tuned
         if study is None:
             return settings.key
         return f"tuned-{study}.{provenance.digest([settings.to_json(), study])[:8]}"

@@ -8,6 +8,7 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -64,7 +65,9 @@ class Comparison:
     title: str  # of the dataset
     synthetic: bool
     classes: list[str]  # labels, in class order
-    runs: dict[str, str]  # variant's name in the figure → run key
+    runs: dict[
+        str, Any
+    ]  # variant's name in the figure → run key, or several by what they differ in
 
     @classmethod
     def from_json(cls, title: str, synthetic: bool, classes: str, variants: str) -> "Comparison":

@@ -41,6 +41,7 @@ from dfer.training.device import loader_workers, machine, pick_device, precision
 from dfer.training.inference import logits_of
 from dfer.training.metrics import confusion, uar, war
 from dfer.training.schedule import learning_rate
+from dfer.training.share import chosen
 from dfer.training.text import read_features
 
 HISTORY = pa.schema(
@@ -255,7 +256,7 @@ def read_clips(
     Args:
         splits: path of the clips of one fold or of several, as `dfer.prepare.splits` writes them.
         classes: labels, in class order.
-        seed: of the random frames and augmentations.
+        seed: of the random frames and augmentations, and of the share that is trained on.
     """
     rule, frames = settings.train.checkpoint, settings.model.frames
     size = vision_config(settings.backbone.model).image_size
@@ -267,6 +268,7 @@ def read_clips(
         return table["clip"][rows].tolist(), table.label[rows].map(index).tolist()
 
     trained = (table.split == "train") & ~(table.held_out & (rule == "val"))
+    trained[trained] = chosen(*clips(trained), settings.train.share, seed)
     augment = settings.train.augment
     data = TrainClips(store, *clips(trained), frames=frames, size=size, augment=augment, seed=seed)
     watched = {"last": None, "val": table.held_out, "test": table.split == "test"}[rule]
