@@ -32,11 +32,13 @@ def sources(frame: pd.DataFrame) -> list[str]:
         lines.append(
             f"Measured on {dataset}{' (synthetic)' * synthetic}: "
             f"mean ± standard deviation over {rows.folds.max():.0f} fold(s) and "
-            f"{rows.seeds.max():.0f} seed(s), checkpoint rule: {checkpoints}."
+            f"{rows.seeds.max():.0f} seed(s), {rows.clips.max():.0f} test clips, checkpoint rule: "
+            f"{checkpoints}."
         )
         if synthetic:
             lines.append(
-                f"{dataset} is rendered: its numbers show that the workflow works and say nothing "
-                "of the paper. Its class words carry no meaning."
+                f"{dataset} is a small world of rendered faces with a small vocabulary, which its "
+                "CLIP has learnt from captions of other faces: its numbers show that the workflow "
+                "works and say nothing of the paper."
             )
     return lines

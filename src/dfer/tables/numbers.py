@@ -35,6 +35,7 @@ NUMBERS = pa.schema(
         ("pooled", pa.float64()),  # all folds' clips taken together
         ("folds", pa.int32()),
         ("seeds", pa.int32()),
+        ("clips", pa.int64()),  # test clips, all folds together
         ("checkpoint", pa.string()),  # rule: last, val or test
         ("against", pa.string()),  # what it is compared with: a run, or a method of the paper
         ("difference", pa.float64()),  # from it, in points
