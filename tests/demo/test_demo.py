@@ -25,24 +25,6 @@ def call(*words):
 
 
 @pytest.fixture(scope="session")
-def wheel(request, tmp_path_factory):
-    """The face model's wheel, fetched once into pytest's cache, if there is one."""
-    cache = getattr(request.config, "cache", None)
-    folder = cache.mkdir("dfer-face-model") if cache else tmp_path_factory.mktemp("face-model")
-    path = folder / face_model.FILE_NAME
-    try:
-        face_model.fetch(path)
-    except UserError as error:
-        pytest.skip(f"needs the face model, once: {error}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def model(wheel):
-    return face_model.load(wheel)
-
-
-@pytest.fixture(scope="session")
 def tiny(wheel, tmp_path_factory):
     """A release of three people, two classes, three frames a clip."""
     root = tmp_path_factory.mktemp("demo")

@@ -20,7 +20,7 @@ TARGET = ("results/table1.tex", "--configfile", "config/test.yaml", "--cores", "
 def made(tmp_path_factory):
     """The demo, made by one command from nothing, and what Snakemake printed."""
     tree = Checkout(tmp_path_factory.mktemp("demo"), config=None)
-    return tree, tree.snakemake("results/demo/contact_sheet.png", *TARGET).stdout
+    return tree, tree.snakemake(*LOOKS, *TARGET).stdout
 
 
 @pytest.fixture(scope="module")
@@ -44,41 +44,51 @@ def test_one_command_from_nothing_to_table_1(made):
     assert measured.value.between(0, 100).all() and (measured.folds == 2).all()
     assert "(synthetic)" in (tree.folder / "results/table1.tex").read_text()
     assert len(pd.read_parquet(tree.folder / "results/demo/rejects.parquet")) == 0
+    words = pd.read_parquet(tree.folder / "results/demo/words/measures.parquet")
+    assert set(words.of) == {"clips", "stills"} and (words.chance > 0).all()
+    assert words["count"].tolist() == [32, 56] * 4 + [56] * 2
     again = tree.snakemake(*TARGET)
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
 RENDER = {"render", "render_stills", "labels"}
+LANGUAGE = {"captions", "pretrain", "words"}
+LOOKS = ("results/demo/contact_sheet.png", "results/figures/demo/words.svg")
 
 
 @pytest.mark.parametrize(
     ("module", "expected"),
     {
+        "demo.captions": LANGUAGE,
         "demo.contact_sheet": {"contact_sheet"},
-        "demo.dataset": RENDER,
-        "demo.expressions": RENDER,
+        "demo.dataset": RENDER | LANGUAGE | {"contact_sheet"},
+        "demo.draws": RENDER | LANGUAGE,
+        "demo.expressions": RENDER | LANGUAGE,
         "demo.face_model": {"face_model", "labels"},
         "demo.hair": RENDER,
-        "demo.identities": RENDER,
+        "demo.identities": RENDER | LANGUAGE,
         "demo.paint": RENDER,
+        "demo.pretrain": {"pretrain", "words"},
         "demo.raster": RENDER,
-        "demo.renderer": RENDER,
-        "demo.scene": RENDER,
-        "demo.shading": RENDER,
-        "demo.small_backbone": {"pretrain"},
-        "demo.pretrain": {"pretrain"},
         "demo.render": RENDER,
+        "demo.renderer": RENDER,
+        "demo.scene": RENDER | LANGUAGE,
+        "demo.shading": RENDER,
+        "demo.small_backbone": {"pretrain", "words"},
+        "demo.vocabulary": LANGUAGE,
+        "demo.words": {"words"},
+        "demo.words_figure": {"words_figure"},
     }.items(),
 )
 def test_an_edit_of_the_demo_reruns_what_it_makes(tree, module, expected):
     """What also follows from another job has that for its reason, whatever it runs itself."""
     with tree.editing() as edit:
         edit(f"src/dfer/{module.replace('.', '/')}.py", lambda text: text + "\nEDITED = True\n")
-        jobs = tree.jobs("results/demo/contact_sheet.png", *TARGET)
+        jobs = tree.jobs(*LOOKS, *TARGET)
     edited = [job for job, reason in jobs.items() if "Params have changed" in reason]
     assert {job.split()[0] for job in edited} == expected
     kinds = {job.split()[0] for job in jobs}
-    assert ("train" in kinds) == (expected != {"contact_sheet"})
+    assert ("train" in kinds) == bool(expected & {"render", "face_model", "pretrain"})
     assert ("align" in kinds) == bool(expected & {"render", "face_model"})
 
 

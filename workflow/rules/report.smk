@@ -180,7 +180,7 @@ rule archive:
 rule report_pages:
     """All that the report shows."""
     input:
-        contact_sheets(),
+        looks_at_the_demo(),
         rules.figures.input,
         expand("results/report/table{table}.html", table=TABLES),
         expand(

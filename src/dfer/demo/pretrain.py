@@ -1,155 +1,242 @@
-"""The demo's small CLIP: an image tower taught on rendered stills, against a frozen text tower.
+"""The demo's small CLIP: both towers taught from nothing on captioned stills of rendered people.
 
 Real runs start from a CLIP that has seen millions of faces; nothing of the kind can be shipped.
-This one learns from stills of rendered people who are in no clip of the demo, by CLIP's own
-contrast of an image with the texts of all classes. Its text tower keeps its random weights, so
-the class words are mere directions: an ablation of text on the demo means nothing.
+This one learns from stills of people who are in no clip of the demo, by CLIP's own contrast of
+images with texts. A batch's images meet every phrase of the captions' vocabulary and some captions
+composed anew. Which of them are true of which image is known (`dfer.demo.vocabulary`), and all that
+are true share the target, where CLIP would take all but an image's own caption for false.
 
     python -m dfer.demo.pretrain --architecture config/backbone/demo.json --splits 1.parquet
-        --store store/*.arrow --classes '{"happy": "happiness"}' --epochs 6 --batch 32 --lr 1e-3
+        --store store/*.arrow --captions captions.csv --epochs 14 --batch 128 --lr 8e-4
         --seed 0 --out backbone.safetensors
 """
 
 import argparse
-import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import torch
 import torch.nn.functional as F
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save as as_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
-from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, train_batches
+from dfer.clips.augment import augment, draw
 from dfer.clips.store import ClipStore
+from dfer.demo.captions import read_captions
 from dfer.demo.small_backbone import new_backbone
-from dfer.errors import stage
+from dfer.demo.vocabulary import (
+    LOOKS,
+    asserted,
+    compose,
+    kind,
+    mirrored,
+    phrases,
+)
+from dfer.errors import UserError, stage
 from dfer.files import read_parquet, write_bytes
-from dfer.models.backbone import normaliser, pixel_statistics
+from dfer.models.backbone import normaliser, pixel_statistics, vision_config
+from dfer.models.vit import ImageTower, VisionConfig
 from dfer.settings import AugmentSettings, BackboneSettings, TrainSettings
-from dfer.training.device import loader_workers, pick_device
 from dfer.training.schedule import learning_rate
 
 WARMUP = 0.1  # of the epochs
-WEIGHT_DECAY = 0.05
-LABEL_SMOOTHING = 0.05
+WEIGHT_DECAY = 0.1
+BETAS = (0.9, 0.98)
 LARGEST_GRADIENT_NORM = 1.0
-STILLS = 16  # of each held-out person and class, for the accuracy that is printed
+LARGEST_SCALE = 100.0  # of the logits, as CLIP's
+COMPOSED = 48  # captions that a batch's images are contrasted with, beside all phrases
+CROP = AugmentSettings(brightness=0, contrast=0, saturation=0, hue=0)
 
 
-def text_features(clip: open_clip.CLIP, words: Sequence[str]) -> Tensor:
-    """Features (#class, D) of the class words, of unit length, from the frozen text tower."""
-    tokens = SimpleTokenizer(context_length=clip.context_length)(list(words))
-    device = clip.logit_scale.device
-    with torch.no_grad():
-        return F.normalize(clip.encode_text(tokens.to(device)), dim=-1)
+@dataclass(frozen=True)
+class Stills:
+    """Images with all that is true of each.
+
+    Attributes:
+        pixels: (stills, height, width, 3) uint8.
+        facts: of each still.
+    """
+
+    pixels: np.ndarray
+    facts: list[frozenset[str]]
 
 
-def similarity(clip: open_clip.CLIP, images: Tensor, text: Tensor) -> Tensor:
-    """CLIP's logits (images, #class): scaled cosine with each class text, which has unit length."""
-    return clip.logit_scale.exp() * F.normalize(clip.encode_image(images), dim=-1) @ text.t()
+def read_stills(store: ClipStore, clips: Sequence[str], captions: Path, size: int) -> Stills:
+    """The stills of `clips`, each side at least `size` pixels, and what is true of them.
+
+    Raises:
+        UserError: not as many captions as stills.
+    """
+    found = read_captions(captions)
+    frames = [store.frames(clip, range(store.length(clip)), min_size=size) for clip in clips]
+    for clip, images in zip(clips, frames, strict=True):
+        if (count := len(found.get(clip, ()))) != len(images):
+            raise UserError(
+                f"{captions}: {count} captions of {clip}, and {len(images)} stills in the store. "
+                "Delete it and run again."
+            )
+    facts = [caption.facts for clip in clips for caption in found[clip]]
+    return Stills(np.concatenate(frames), facts)
 
 
-def train(
+def truth(stills: Iterable[frozenset[str]], texts: Sequence[frozenset[str]]) -> Tensor:
+    """(stills, texts) float32: 1 where all that a text asserts is true of a still."""
+    return torch.tensor([[float(asserted <= facts) for asserted in texts] for facts in stills])
+
+
+class TextTower:
+    """A CLIP's text tower, while it learns the tokens of some texts alone.
+
+    The other rows of the token embedding, 49,000 and more, have no gradient and stay as they are;
+    as parameters they would take a quarter of each step.
+    """
+
+    def __init__(self, clip: open_clip.CLIP, texts: Sequence[str]) -> None:
+        self.clip, self.whole = clip, clip.token_embedding
+        self.tokenise = SimpleTokenizer(context_length=clip.context_length)
+        self.known = self.tokenise(list(texts)).unique()
+        clip.token_embedding = nn.Embedding.from_pretrained(
+            self.whole.weight.detach()[self.known], freeze=False
+        )
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Features (texts, D) of unit length, computed up to the longest text's end."""
+        tokens = self.tokenise(list(texts))
+        ends = tokens.argmax(1)  # the end token is the largest
+        length = int(ends.max()) + 1
+        x = self.clip.token_embedding(torch.searchsorted(self.known, tokens)[:, :length])
+        x = x + self.clip.positional_embedding[:length]
+        x = self.clip.transformer(x, attn_mask=self.clip.attn_mask[:length, :length])
+        x = self.clip.ln_final(x[torch.arange(len(x)), ends])
+        return F.normalize(x @ self.clip.text_projection, dim=-1)
+
+    def close(self) -> None:
+        """Put what was learnt into the CLIP's own embedding, and that into the CLIP again."""
+        with torch.no_grad():
+            self.whole.weight[self.known] = self.clip.token_embedding.weight
+        self.clip.token_embedding = self.whole
+
+
+def spread(logits: Tensor, truth: Tensor) -> Tensor:
+    """Cross-entropy of rows of logits with a target that all true entries of a row share equally.
+
+    Rows of which nothing is true do not count.
+    """
+    true = truth.sum(1, keepdim=True)
+    shared = -(truth / true.clamp(min=1) * F.log_softmax(logits, dim=1)).sum()
+    return shared / (true > 0).sum().clamp(min=1)
+
+
+def phrases_loss(logits: Tensor, truth: Tensor, kinds: Mapping[str, list[int]]) -> Tensor:
+    """Images (rows) against phrases: the expression, the units and their strength, and the looks.
+
+    Within a kind phrases exclude or share each other; looks count together as one kind.
+    """
+    losses = {k: spread(logits[:, columns], truth[:, columns]) for k, columns in kinds.items()}
+    looks = torch.stack([losses[name] for name in LOOKS]).mean()
+    return losses["expression"] + losses["unit"] + losses["strength"] + looks
+
+
+def captions_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """Images (rows) against composed captions (columns), CLIP's two ways."""
+    return (spread(logits, truth) + spread(logits.t(), truth.t())) / 2
+
+
+def teach(
     clip: open_clip.CLIP,
-    text: Tensor,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    vision: VisionConfig,
+    stills: Stills,
     normalise: Callable[[Tensor], Tensor],
     settings: TrainSettings,
-    steps: int,
+    seed: int,
 ) -> None:
-    """Train the image tower and the logits' scale; the text tower stays as it is.
+    """Train both towers of `clip`, in place.
 
     Args:
-        text: (#class, D), see `text_features`.
-        batches: stills (B, 1, 3, h, w) uint8 and class indices (B,) of all epochs, on its device.
-        steps: batches an epoch.
+        vision: the shape of its image tower.
+        normalise: from uint8 frames to what the image tower wants.
+        settings: epochs, batch and learning rate are used.
+        seed: of order, crops and captions.
     """
-    clip.requires_grad_(False)
-    learnt = [*clip.visual.requires_grad_(True).parameters(), clip.logit_scale.requires_grad_(True)]
-    optimiser = torch.optim.AdamW(learnt, weight_decay=WEIGHT_DECAY, fused=True)
-    clip.train()
-    for step, (stills, labels) in enumerate(batches):
-        optimiser.param_groups[0]["lr"] = learning_rate(settings, step, steps)
-        logits = similarity(clip, normalise(stills).flatten(0, 1), text)
-        loss = F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learnt, LARGEST_GRADIENT_NORM)
-        optimiser.step()
-        epoch, rest = divmod(step + 1, steps)
-        if rest == 0 and epoch % 10 == 0:
-            loss = f"loss {loss.item():.3f}"
-            print(f"pretrain: epoch {epoch}/{settings.epochs}  {loss}", flush=True)
-    clip.eval()
-
-
-@torch.inference_mode()
-def accuracy(
-    clip: open_clip.CLIP,
-    text: Tensor,
-    stills: Iterable[tuple[Tensor, int]],
-    normalise: Callable[[Tensor], Tensor],
-) -> float:
-    """Mean share of stills (n, 3, h, w) that are nearest to the text of their class."""
-    shares = [
-        (similarity(clip, normalise(images), text).argmax(1) == label).float().mean().item()
-        for images, label in stills
+    rng, vocabulary = np.random.default_rng(seed), phrases()
+    kinds: dict[str, list[int]] = {}
+    for number, facts in enumerate(vocabulary.values()):
+        kinds.setdefault(kind(facts), []).append(number)
+    sides = [stills.facts, list(map(mirrored, stills.facts))]
+    known = [truth(facts, list(vocabulary.values())) for facts in sides]
+    text = TextTower(clip, [*vocabulary, ","])
+    image = ImageTower(vision).train()  # open_clip's own computes tokens that nothing reads
+    image.load_state_dict(clip.visual.state_dict())
+    learnt = [*image.parameters(), *(p for n, p in clip.named_parameters() if "visual" not in n)]
+    groups = [
+        {"params": [p for p in learnt if p.ndim > 1]},
+        {"params": [p for p in learnt if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return sum(shares) / len(shares)
+    optimiser = torch.optim.AdamW(groups, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True)
+    size, steps = vision.image_size, len(stills.pixels) // settings.batch
+    images = np.empty((settings.batch, 1, 3, size, size), np.uint8)
+    for epoch in range(settings.epochs):
+        order = rng.permutation(len(stills.pixels))
+        total = 0.0
+        for step in range(steps):
+            rows = order[step * settings.batch :][: settings.batch]
+            mirror = []  # of each image: 1 where it is mirrored
+            for row, out in zip(rows, images, strict=True):
+                maps = draw(CROP, *stills.pixels.shape[1:3], rng)
+                augment(stills.pixels[row][None], maps, out)
+                mirror.append(int(maps.plane[0, 0] > maps.plane[0, 1]))
+            facts = [sides[side][row] for side, row in zip(mirror, rows, strict=True)]
+            told = rng.choice(settings.batch, min(COMPOSED, settings.batch), replace=False)
+            captions = [compose(facts[number], rng) for number in told]
 
-
-def save(clip: open_clip.CLIP, out: Path) -> None:
-    """Write the whole CLIP as an open_clip state dict."""
-    state = {key: value.cpu().contiguous() for key, value in clip.state_dict().items()}
-    write_bytes(as_safetensors(state), out)
+            pixels = normalise(torch.from_numpy(images))
+            features = F.normalize(image(pixels).flatten(0, 1), dim=-1)
+            scale = clip.logit_scale.exp().clamp(max=LARGEST_SCALE)
+            logits = scale * features @ text(list(vocabulary)).t()
+            true = torch.stack([known[side][row] for side, row in zip(mirror, rows, strict=True)])
+            loss = phrases_loss(logits, true, kinds)
+            logits = scale * features @ text(captions).t()
+            loss = loss + captions_loss(logits, truth(facts, list(map(asserted, captions))))
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(settings, epoch * steps + step, steps)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(learnt, LARGEST_GRADIENT_NORM)
+            optimiser.step()
+            total += loss.item()
+        print(
+            f"pretrain: epoch {epoch + 1}/{settings.epochs}  loss {total / steps:.3f}", flush=True
+        )
+    text.close()
+    clip.visual.load_state_dict(image.state_dict())
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train the image tower on the stills of a fold's train set, and write the CLIP."""
-    device = pick_device(args.threads)
-    classes = json.loads(args.classes)
-    clip = new_backbone(args.architecture, args.seed).to(device)
-    text = text_features(clip, list(classes.values()))
+    """Teach a new CLIP on the stills of a fold's train set, and write it."""
+    torch.set_num_threads(args.threads)
+    clip = new_backbone(args.architecture, args.seed)
     pixels = pixel_statistics(BackboneSettings(args.architecture, None))
-    normalise = normaliser(pixels, device)
-
+    normalise = normaliser(pixels, torch.device("cpu"))
     splits, store = read_parquet(args.splits), ClipStore(args.store)
-    index = splits.label.map({label: number for number, label in enumerate(classes)})
-    is_train, is_test = splits.split == "train", splits.split == "test"
-    size = clip.visual.image_size[0]
+    vision = vision_config(args.architecture)
+    decoded = round(vision.image_size / min(CROP.crop_scale) ** 0.5)
+    seen = splits["clip"][splits.split == "train"].tolist()
+    stills = read_stills(store, seen, args.captions, decoded)
     settings = TrainSettings(
         epochs=args.epochs,
         batch=args.batch,
         lr=args.lr,
         min_lr=args.lr / 100,
-        warmup_epochs=round(WARMUP * args.epochs),
+        warmup_epochs=math.ceil(WARMUP * args.epochs),
     )
-    data = TrainClips(
-        store,
-        splits["clip"][is_train].tolist(),
-        index[is_train].tolist(),
-        frames=1,  # a random still of each folder (a person and a class) an epoch
-        size=size,
-        augment=AugmentSettings(brightness=0, contrast=0, saturation=0, hue=0),
-        seed=args.seed,
-    )
-    order = EpochBatches(len(data.clips), args.batch, first=0, last=args.epochs, seed=args.seed)
-    batches = train_batches(data, order, device, loader_workers(device, args.threads))
-    train(clip, text, batches, normalise, settings, order.steps)
-
-    held_out = EvaluationClips(
-        store,
-        splits["clip"][is_test].tolist(),
-        index[is_test].tolist(),
-        frames=STILLS,
-        size=size,
-    )
-    share = accuracy(clip, text, held_out, normalise)
-    print(f"pretrain: {100 * share:.1f} % of the held-out people's stills")
-    save(clip, args.out)
+    teach(clip, vision, stills, normalise, settings, args.seed)
+    state = {key: value.cpu().contiguous() for key, value in clip.state_dict().items()}
+    write_bytes(as_safetensors(state), args.out)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -159,14 +246,9 @@ def parser() -> argparse.ArgumentParser:
     add("--architecture", required=True, help="open_clip configuration, a JSON file")
     add("--splits", required=True, help="clips of a fold (dfer.prepare.splits)")
     add("--store", nargs="+", required=True, help="shards of the clip store")
-    add("--classes", required=True, help="JSON: label → class word, in class order")
-    add("--epochs", type=int, required=True, help="each shows one still of a folder")
-    add(
-        "--batch",
-        type=int,
-        required=True,
-        help="clips that are computed at once (stills of a step)",
-    )
+    add("--captions", type=Path, required=True, help="what is true of each still")
+    add("--epochs", type=int, required=True, help="how often each still is seen")
+    add("--batch", type=int, required=True, help="stills of a step")
     add("--lr", type=float, required=True, help="largest learning rate")
     add("--seed", type=int, required=True, help="seed of all that is drawn")
     add("--threads", type=int, default=1, help="threads to compute with")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dfer.demo.dataset import CLASSES, KINDS, TAKES, Clip, Kind, Rendering, clips_of
+from dfer.demo.dataset import CLASSES, KINDS, TAKES, Kind, Rendering, clips_of
 from dfer.errors import UserError, stage
 from dfer.files import atomic, write_text
 
@@ -46,6 +46,8 @@ def render_clips(
     out_dir: Path,
 ) -> None:
     """Write all clips of `people` (number, head), each of `frames` frames."""
+    from dfer.demo.draws import random_numbers
+
     for identity, head in people:
         for clip in clips_of("clips", identity, takes, folds=1):
             rng = random_numbers("clips", seed, clip, clip.take)
@@ -63,6 +65,8 @@ def render_stills(
     out_dir: Path,
 ) -> None:
     """Write `stills` images of each class of `people` (number, head)."""
+    from dfer.demo.draws import random_numbers
+
     for identity, head in people:
         for clip in clips_of("stills", identity, dict.fromkeys(classes, stills), folds=1):
             folder = out_dir / Path(clip.path).relative_to("stills")
@@ -96,31 +100,22 @@ def studio(
     return Renderer(model, size), people
 
 
-def random_numbers(kind: Kind, seed: int, clip: Clip, take: int) -> np.random.Generator:
-    """The random numbers of one take, by what it is and not by when it is rendered."""
-    label = CLASSES.index(clip.label)
-    return np.random.default_rng([seed, KINDS[kind], clip.identity, 2, label, take])
-
-
 def clip_frames(
     camera: "Renderer", head: "Head", label: str, frames: int, rng: np.random.Generator
 ) -> list[np.ndarray]:
     """The frames of a clip, each (size, size, 3) uint8 RGB."""
-    from dfer.demo.expressions import course
-    from dfer.demo.scene import poses, scene
+    from dfer.demo.draws import draw_clip
 
-    surroundings = scene(rng, camera.size)
-    moves = zip(course(rng, label, frames), poses(rng, frames), strict=True)
+    surroundings, moves = draw_clip(rng, label, frames, camera.size)
     return [camera.frame(head, weights, pose, surroundings, rng) for weights, pose in moves]
 
 
 def still(camera: "Renderer", head: "Head", label: str, rng: np.random.Generator) -> np.ndarray:
     """One image at an expression's apex, (size, size, 3) uint8 RGB."""
-    from dfer.demo.expressions import apex
-    from dfer.demo.scene import scene, still_pose
+    from dfer.demo.draws import draw_still
 
-    surroundings = scene(rng, camera.size)
-    return camera.frame(head, apex(rng, label), still_pose(rng), surroundings, rng)
+    surroundings, weights, pose = draw_still(rng, label, camera.size)
+    return camera.frame(head, weights, pose, surroundings, rng)
 
 
 def write_video(frames: list[np.ndarray], path: Path) -> None:
