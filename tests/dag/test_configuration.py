@@ -122,6 +122,23 @@ def test_later_layers_win_key_by_key():
     assert experiment.settings("demo", "baseline").train.lr == 0.5
 
 
+def test_a_smaller_share_is_trained_on_for_as_many_steps():
+    experiment = Experiment(change(["train", "epochs"], 12))
+    whole, quarter = (experiment.settings("demo", "full", share).train for share in (1, 0.25))
+    assert (whole.share, whole.epochs, whole.warmup_epochs) == (1, 12, 1)
+    assert (quarter.share, quarter.epochs, quarter.warmup_epochs) == (0.25, 48, 4)
+    assert whole == experiment.settings("demo", "full").train
+    assert experiment.run_key("demo", "full", 0.25) != experiment.run_key("demo", "full")
+
+
+def test_a_table_has_its_own_seeds_or_those_of_all():
+    config = change(["table_seeds"], {"3": [5, 6]})
+    config["seeds"] = [0, 1]
+    check_config(config, SCHEMA)
+    experiment = Experiment(config)
+    assert experiment.seeds_of(3) == [5, 6] and experiment.seeds_of(1) == [0, 1]
+
+
 def test_a_run_is_its_settings_not_its_name():
     same = RunSettings.from_dict({"model": {"blocks": 2}, "train": {"lr": 2e-5}})
     assert same.key == RunSettings().key
