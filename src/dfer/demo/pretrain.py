@@ -50,7 +50,8 @@ BETAS = (0.9, 0.98)
 LARGEST_GRADIENT_NORM = 1.0
 LARGEST_SCALE = 100.0  # of the logits, as CLIP's
 COMPOSED = 48  # captions that a batch's images are contrasted with, beside all phrases
-CROP = AugmentSettings(brightness=0, contrast=0, saturation=0, hue=0)
+CROP = AugmentSettings(crop_scale=(0.9, 1.0), brightness=0, contrast=0, saturation=0, hue=0)
+LOOKS_WEIGHT = 0.25  # who and how, beside the expression, the units and how strong they are
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def phrases_loss(logits: Tensor, truth: Tensor, kinds: Mapping[str, list[int]]) 
     """
     losses = {k: spread(logits[:, columns], truth[:, columns]) for k, columns in kinds.items()}
     looks = torch.stack([losses[name] for name in LOOKS]).mean()
-    return losses["expression"] + losses["unit"] + losses["strength"] + looks
+    return losses["expression"] + losses["unit"] + losses["strength"] + LOOKS_WEIGHT * looks
 
 
 def captions_loss(logits: Tensor, truth: Tensor) -> Tensor:
