@@ -52,7 +52,7 @@ SCORED = {*TRAIN, *EVALUATE, "trial"}
 READS_STORE = {*TRAINING, "examples figure2", "examples figure4"}
 COMPARISONS = {"confusion_matrices", "recall", "learning_curves", "blocks"}
 TABLE_JOBS = {  # all jobs of TABLES
-    *("manifest", "align", "extract", "rejects", "accept", "splits", "text"),
+    *("manifest", "align", "extract", "contents", "rejects", "accept", "splits", "text"),
     *runs("train", "evaluate", of={"baseline", "full"}),
     *("flops", "summary", "table"),
 }
@@ -93,8 +93,9 @@ DIRECT = {
     "dfer.clips.shown": {"align", "extract", "check_dataset"},
     "dfer.clips.video": {"align", "extract", "check_dataset"},
     "dfer.prepare.extract": {"extract"},
+    "dfer.prepare.contents": {"contents"},
     "dfer.faces.similarity": {"extract"},
-    "dfer.clips.store": {"extract", "check_dataset", *READS_STORE},
+    "dfer.clips.store": {"extract", "contents", "check_dataset", *READS_STORE},
     "dfer.prepare.splits": {"rejects", "accept", "splits"},
     # the model and its training
     "dfer.training.text": {"text", *TRAIN, "trial"},
@@ -192,7 +193,8 @@ AFTER = {
     "manifest": {"align", "extract", "splits"},
     "check_dataset": {"check_page"},
     "align": {"extract", "rejects"},
-    "extract": {"rejects", *READS_STORE},
+    "extract": {"rejects", "contents"},
+    "contents": READS_STORE,
     "rejects": {"accept", "splits", "rejects_page", "archive"},
     "accept": {"splits"},
     "splits": {*TRAIN, *EVALUATE, *runs("features"), "trial"},

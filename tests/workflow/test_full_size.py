@@ -41,7 +41,7 @@ def check(jobs, manifests):
         **({"manifest": 3} if manifests else {}),
         "align": SHARDS,  # MAFW is aligned here; the other two bring face crops
         "extract": 3 * SHARDS,
-        **dict.fromkeys(("rejects", "accept", "text"), 3),
+        **dict.fromkeys(("contents", "rejects", "accept", "text"), 3),
         "splits": 11,
         "train": 11 * VARIANTS * SEEDS,
         "evaluate": 11 * VARIANTS * SEEDS,

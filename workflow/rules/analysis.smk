@@ -30,7 +30,7 @@ rule features:
     input:
         checkpoint=f"{RUN}/checkpoint.safetensors",
         splits="results/{dataset}/splits/{fold}.parquet",
-        store=store,
+        packed=packed,
     output:
         f"{RUN}/features.parquet",
     log:
@@ -42,13 +42,14 @@ rule features:
         gpu=GPU,
     params:
         **code("dfer.analysis.features", optional=PARTS, unused=unused_by_run),
+        store=store,
     shell:
         "python -m dfer.dag.gpu {resources.gpu}"
         " python -m dfer.analysis.features"
         " --run-key {wildcards.run:q}"
         " --checkpoint {input.checkpoint:q}"
         " --splits {input.splits:q}"
-        " --store {input.store:q}"
+        " --store {params.store:q}"
         " --threads {threads}"
         " --out {output:q}"
         " |& tee {log:q}"
@@ -59,7 +60,7 @@ rule examples:
     input:
         first=lambda w: compared_files(w, w.figure, 0, "predictions.parquet"),
         second=lambda w: compared_files(w, w.figure, 1, "predictions.parquet"),
-        store=store,
+        packed=packed,
     output:
         "results/{dataset}/figures/{figure}.examples.parquet",
     log:
@@ -70,6 +71,7 @@ rule examples:
         "../../environment.yml"
     params:
         **code("dfer.analysis.examples"),
+        store=store,
         classes=classes,
         clips=lambda w: list(DATASETS[w.dataset].example_clips),
         frames=frames_of_examples,
@@ -79,7 +81,7 @@ rule examples:
         " --second {input.second:q}"
         " --classes {params.classes:q}"
         " --example-clips {params.clips:q}"
-        " --store {input.store:q}"
+        " --store {params.store:q}"
         " --frames {params.frames}"
         " --out {output:q}"
         " &> {log:q}"
@@ -90,7 +92,7 @@ rule maps:
     input:
         checkpoints=lambda w: first_seed(w.dataset, w.run, "checkpoint.safetensors"),
         examples="results/{dataset}/figures/figure4.examples.parquet",
-        store=store,
+        packed=packed,
     output:
         "results/{dataset}/figures/maps.{run}.parquet",
     log:
@@ -101,13 +103,14 @@ rule maps:
         gpu=GPU,
     params:
         **code("dfer.analysis.maps", optional=PARTS, unused=unused_by_run),
+        store=store,
     shell:
         "python -m dfer.dag.gpu {resources.gpu}"
         " python -m dfer.analysis.maps"
         " --run-key {wildcards.run:q}"
         " --checkpoints {input.checkpoints:q}"
         " --examples {input.examples:q}"
-        " --store {input.store:q}"
+        " --store {params.store:q}"
         " --threads {threads}"
         " --out {output:q}"
         " &> {log:q}"

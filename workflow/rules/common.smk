@@ -1,7 +1,7 @@
 """Shared by all rules: the configuration as typed values, where runs lie, the digests of the code.
 
 REQUIRED: config (checked against workflow/schemas/config.schema.yaml)
-PROVIDES: EXPERIMENT, DATASETS, STORED, RUN, STUDY, settings(), runs(), store(), code() …
+PROVIDES: EXPERIMENT, DATASETS, STORED, RUN, STUDY, settings(), runs(), packed(), code() …
 """
 
 import gc
@@ -110,8 +110,7 @@ KNOWN_RUNS = {
     for share in (1, *EXPERIMENT.shares)
 }
 SETTINGS = {
-    (dataset, key): EXPERIMENT.settings(dataset, *run)
-    for (dataset, key), run in KNOWN_RUNS.items()
+    (dataset, key): EXPERIMENT.settings(dataset, *run) for (dataset, key), run in KNOWN_RUNS.items()
 }
 
 
@@ -172,6 +171,15 @@ def unused_by_run(wildcards):
     if study_result(wildcards, wait=False):
         return set()
     return unused_modules(settings(wildcards))
+
+
+def packed(wildcards):
+    """What says that a dataset's clip store is whole, and what it holds.
+
+    Jobs read the shards and have this for their input: a plan of hundreds of jobs with dozens of
+    shards each would take twice as long.
+    """
+    return f"results/{wildcards.dataset}/store/contents.parquet"
 
 
 def store(wildcards):

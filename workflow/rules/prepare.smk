@@ -5,6 +5,7 @@ OUTPUTS, below results/<dataset>/:
     manifest.parquet, folds/, shards/          what there is, as the release's own label files say
     landmarks/<shard>.parquet                  68 points in every frame (source: video)
     store/<shard>.arrow                        aligned face frames, all of every clip
+    store/contents.parquet                     what the shards hold
     rejects.parquet                            clips that could not be used, each with the reason
     splits/<fold>.parquet                      clips of a fold, less the rejected ones
 """
@@ -168,6 +169,22 @@ rule extract:
         " --out {output.store:q}"
         " --out-rejects {output.rejects:q}"
         " &> {log:q}"
+
+
+rule contents:
+    """Note what the shards of a clip store hold: what trainings depend on."""
+    input:
+        store,
+    output:
+        "results/{dataset}/store/contents.parquet",
+    log:
+        "results/logs/{dataset}/contents.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.prepare.contents"),
+    shell:
+        "python -m dfer.prepare.contents" " --store {input:q}" " --out {output:q}" " &> {log:q}"
 
 
 rule rejects:

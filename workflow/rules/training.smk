@@ -38,7 +38,7 @@ rule train:
     """Train one run; a killed one goes on from the epoch it saved last."""
     input:
         splits="results/{dataset}/splits/{fold}.parquet",
-        store=store,
+        packed=packed,
         text=lambda w: text_features(w.dataset, settings(w).backbone),
         backbone=lambda w: backbone_files(settings(w).backbone),
         tuned=study_result,
@@ -55,6 +55,7 @@ rule train:
         gpu=GPU,
     params:
         **code("dfer.training.train", optional=PARTS, unused=unused_by_run),
+        store=store,
         classes=classes,
         synthetic=synthetic,
         landmark_settings=landmark_settings,
@@ -68,7 +69,7 @@ rule train:
         " {params.synthetic:q}"
         " --splits {input.splits:q}"
         " --fold {wildcards.fold}"
-        " --store {input.store:q}"
+        " --store {params.store:q}"
         " --text {input.text:q}"
         " --settings {params.settings:q}"
         " --seed {wildcards.seed}"
@@ -84,7 +85,7 @@ rule evaluate:
     input:
         checkpoint=f"{RUN}/checkpoint.safetensors",
         splits="results/{dataset}/splits/{fold}.parquet",
-        store=store,
+        packed=packed,
     output:
         predictions=f"{RUN}/predictions.parquet",
         metrics=f"{RUN}/metrics.parquet",
@@ -97,13 +98,14 @@ rule evaluate:
         gpu=GPU,
     params:
         **code("dfer.training.evaluate", optional=PARTS, unused=unused_by_run),
+        store=store,
     shell:
         "python -m dfer.dag.gpu {resources.gpu}"
         " python -m dfer.training.evaluate"
         " --run-key {wildcards.run:q}"
         " --checkpoint {input.checkpoint:q}"
         " --splits {input.splits:q}"
-        " --store {input.store:q}"
+        " --store {params.store:q}"
         " --threads {threads}"
         " --out-predictions {output.predictions:q}"
         " --out-metrics {output.metrics:q}"

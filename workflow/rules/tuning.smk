@@ -116,7 +116,7 @@ rule trial:
         asked=f"{STUDY}/rounds/{{round}}.json",
         before=trials_before,
         splits=lambda w: f"results/{w.dataset}/splits/{study(w).fold}.parquet",
-        store=store,
+        packed=packed,
         text=lambda w: text_features(w.dataset, study_backbone(w)),
         backbone=lambda w: backbone_files(study_backbone(w)),
     output:
@@ -130,6 +130,7 @@ rule trial:
         gpu=GPU,
     params:
         **code("dfer.tuning.trial", optional=COUNTED, unused=unused_by_study),
+        store=store,
         study=lambda w: study(w).to_json(),
         number=lambda w: int(w.round) * study(w).width + int(w.place),
         classes=classes,
@@ -141,7 +142,7 @@ rule trial:
         " --number {params.number}"
         " --trials {input.before:q}"
         " --splits {input.splits:q}"
-        " --store {input.store:q}"
+        " --store {params.store:q}"
         " --text {input.text:q}"
         " --classes {params.classes:q}"
         " --run-folders results/{wildcards.dataset}/runs"

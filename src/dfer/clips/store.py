@@ -6,6 +6,7 @@ see `checksum`). It is mapped into memory, so that many processes share one copy
 and a frame costs its decoding only.
 """
 
+import hashlib
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -117,6 +118,21 @@ class ClipStore:
         """
         return sorted(self._entries())
 
+    def contents(self, shard: int) -> tuple[int, int, str]:
+        """Of the shard `paths[shard]`: its clips, its frames, and a digest over all of them.
+
+        Raises:
+            UserError: as `clips`.
+        """
+        self._entries()
+        reader, digest, frames = self._open(shard), hashlib.blake2b(digest_size=16), 0
+        for batch in range(reader.num_record_batches):
+            columns = reader.get_batch(batch)
+            clip, sums = columns.column(0)[0].as_py(), columns.column(2)[0].as_py()
+            digest.update(f"{clip} {sums}\n".encode())
+            frames += len(sums)
+        return reader.num_record_batches, frames, digest.hexdigest()
+
     def length(self, clip: str) -> int:
         """Number of frames of a clip.
 
@@ -225,7 +241,10 @@ class ClipStore:
                 check_readable(path)
                 reader = pa.ipc.open_file(pa.memory_map(str(path)))
             except FileNotFoundError:
-                raise UserError(f"{path}: no such file. Run the extract stage first.") from None
+                raise UserError(
+                    f"{path}: no such file. Run the extract stage first; with Snakemake, delete "
+                    "contents.parquet beside it and run again."
+                ) from None
             except DAMAGE as error:
                 raise self._damaged(shard, str(error)) from error
             if reader.schema != SCHEMA:
