@@ -173,7 +173,7 @@ def main(args: argparse.Namespace) -> None:
         cases[PEER] = Steps(*peer(args.peer, device), clips)
     backbone = BackboneSettings(args.model, None)
     gflops = {
-        name: 2e-9 * count(settings, backbone, CLASSES).macs_true
+        name: 2e-9 * count(settings, backbone, [str(n) for n in range(CLASSES)]).macs_true
         for name, settings in VARIANTS.items()
     }
     measured = []

@@ -9,7 +9,7 @@ from checkout import ROOT
 
 from dfer import provenance
 from dfer.errors import UserError
-from dfer.settings import ModelSettings, RunSettings, unused_modules
+from dfer.settings import OWN, ModelSettings, RunSettings, methods, unused_modules
 
 SOURCE = '''
 """A module."""
@@ -105,16 +105,31 @@ def test_a_module_that_is_no_python_is_named_with_its_line(digest_of):
 def test_modules_follow_the_variant():
     baseline = RunSettings(model=ModelSettings(interfit=False, aggregation="mean", blocks=0))
     for settings, used in ((baseline, False), (RunSettings(), True)):
-        modules = provenance.modules("dfer.training.train", without=unused_modules(settings))
+        stages = ("dfer.training.train", settings.model.module)
+        modules = provenance.modules(*stages, without=unused_modules(settings))
         for name in ("interfit", "msta", "biehpro"):
             assert (f"dfer.models.{name}" in modules) == used
         assert "dfer.models.vit" in modules
 
 
+def test_modules_follow_the_method():
+    """A run hangs on its own method's files and on those that it shares with others."""
+    peers = {f"dfer.models.peers.{name}" for name in methods() if name != OWN}
+    shared = {"coop", "cocoop", "dfer_clip", "cliper"}
+    for name in methods():
+        settings = RunSettings.from_dict({"model": {"method": name}})
+        modules = provenance.modules("dfer.training.train", settings.model.module)
+        assert peers & set(modules) == peers & {settings.model.module}
+        assert ("dfer.models.recogniser" in modules) == (name == OWN)
+        assert ("dfer.models.peers.prompt_learner" in modules) == (name in shared)
+        assert ("dfer.methods.coop" in modules) == (name == "coop")
+
+
 def test_tables_start_without_torch():
     program = (
         "import sys, dfer.tables.table, dfer.tables.summary, dfer.prepare.manifest; "
-        "import dfer.prepare.splits, dfer.dag.configuration; "
+        "import dfer.prepare.splits, dfer.dag.configuration, dfer.settings; "
+        "[dfer.settings.method_settings(name)() for name in dfer.settings.methods()]; "
         "sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'cv2', 'decord')))"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

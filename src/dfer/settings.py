@@ -3,13 +3,34 @@
 A run's identity is its content: dataset, fold, seed and a `RunSettings`. Two tables that need the
 same settings share the run (`RunSettings.key`), whatever names their variants have. Defaults are
 those of the paper (Section 4.1) and, where it is silent, of `config/README.md`.
+
+`model.method` chooses the method. The paper's own is `bidirectional` (`ModelSettings`); each other
+has a file of settings in `dfer.methods`, and its model under the same name in `dfer.models.peers`.
 """
 
 import dataclasses
 import hashlib
 import json
+import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+OWN = "bidirectional"  # the paper's method
+SAME = "same"  # the protocol of all runs whose variant names none
+
+
+LATER = {"later": True}
+
+
+def later(default: Any) -> Any:
+    """A field that settings did not always have: at its default it is left out of their text.
+
+    So the runs that were made before keep their names.
+    """
+    return field(default=default, metadata=LATER)
 
 
 @dataclass(frozen=True)
@@ -26,6 +47,13 @@ class BackboneSettings:
 class ModelSettings:
     """What stands between CLIP's image tower and the logits (Section 3)."""
 
+    module: ClassVar[str] = "dfer.models.recogniser"
+    # Parts of the model, as `train.part_lr` and `train.frozen` name them; and those that the method
+    # itself does not train, whatever these say.
+    parts: ClassVar[tuple[str, ...]] = (
+        *("image", "interfit", "msta", "biehpro", "linear", "logit_scale"),
+    )
+    untrained: ClassVar[tuple[str, ...]] = ()
     frames: int = 8  # T
     interfit: bool = True  # Eq. 2–3 in every layer
     aggregation: Literal["msta", "mean"] = "msta"  # Eq. 4–8, or the mean over frames
@@ -40,6 +68,25 @@ class ModelSettings:
     temperature: float = 0.01  # τ of Eq. 12
     learn_temperature: bool = False  # τ as a parameter (CLIP's logit scale)
 
+    @property
+    def name(self) -> str:
+        """What the model consists of, as run folders are called."""
+        parts = ["interfit"] * self.interfit + ["msta"] * (self.aggregation == "msta")
+        if self.head == "linear":
+            parts += ["linear"]
+        elif self.blocks:
+            parts += [f"biehpro{self.blocks}" + "-text" * (self.prompts == "text")]
+        return "+".join(parts or ["backbone"])
+
+    def faults(self, words: tuple[str, ...]) -> list[str]:
+        """What does not go together, for classes with these words."""
+        found = []
+        if self.head == "linear" and self.blocks:
+            found.append("head: linear has no text for BiEhPro; set blocks: 0")
+        if len(self.kernels) != len(self.strides):
+            found.append("as many strides as kernels are needed")
+        return found
+
 
 @dataclass(frozen=True)
 class AugmentSettings:
@@ -52,6 +99,10 @@ class AugmentSettings:
     saturation: float = 0.4
     hue: float = 0.05  # in turns of the colour circle
     flip: float = 0.5  # probability of a horizontal flip
+    # How the aspect ratio is drawn. log: log-uniform in `crop_ratio`, as torchvision. swapped:
+    # uniform in it, then width and height change places half of the time, as DFER-CLIP's loader.
+    crop_law: Literal["log", "swapped"] = later("log")
+    rotation: float = later(0.0)  # largest angle in degrees, to either side
 
 
 @dataclass(frozen=True)
@@ -75,6 +126,67 @@ class TrainSettings:
     # codes do; an optimistic choice, so it is named wherever its numbers stand.
     checkpoint: Literal["last", "val", "test"] = "last"
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    sampler: Literal["segments", "dfer_clip", "middle"] = later("segments")  # `sample_frames`
+    drop_last: bool = later(False)  # leave out an epoch's last batch where it is smaller
+    optimiser: Literal["adamw", "sgd"] = later("adamw")
+    momentum: float = later(0.9)  # of SGD
+    eps: float = later(1e-8)  # of AdamW
+    decay_all: bool = later(False)  # weight decay on biases and 1-D parameters, too
+    # cosine: warm-up, then half a cosine to `min_lr`. step: × `gamma` at each of `milestones`.
+    # coop: 1e-5 in the first epoch, then a cosine by epoch. constant: `lr`.
+    schedule: Literal["cosine", "step", "coop", "constant"] = later("cosine")
+    milestones: tuple[int, ...] = later((30, 40))  # of the step schedule, in epochs
+    gamma: float = later(0.1)  # of the step schedule
+    restart: int = later(0)  # epochs after which the cosine begins again; 0: never
+    # Part of the model → its learning rate in place of `lr`.
+    part_lr: dict[str, float] = field(default_factory=dict, metadata=LATER)
+    frozen: tuple[str, ...] = later(())  # parts of the model that are not trained
+    # One after the other, each what differs from the settings above for its `epochs`; together
+    # they are all epochs. Each begins with a new optimiser.
+    stages: tuple[dict[str, Any], ...] = later(())
+
+    def stage(self, epoch: int) -> tuple["TrainSettings", int]:
+        """The recipe of an epoch, counted from 0, and the first epoch of its stage."""
+        first = 0
+        for changes in self.stages:
+            if epoch < first + changes["epochs"]:
+                return dataclasses.replace(self, **_typed(TrainSettings, changes), stages=()), first
+            first += changes["epochs"]
+        return self, 0
+
+    def faults(self, parts: tuple[str, ...]) -> list[str]:
+        """What does not go together, for a model of these parts."""
+        if self.stages:
+            found = [
+                f"stage {number}: {fault}"
+                for number, changes in enumerate(self.stages, 1)
+                for fault in self.stage(sum(s["epochs"] for s in self.stages[: number - 1]))[
+                    0
+                ].faults(parts)
+            ]
+            total = sum(changes["epochs"] for changes in self.stages)
+            if total != self.epochs:
+                found.append(
+                    f"the stages have {total} epochs together, and epochs is {self.epochs}"
+                )
+            return found
+        found = []
+        if self.schedule == "cosine":
+            if self.warmup_epochs >= self.epochs:
+                found.append("warmup_epochs must be smaller than epochs")
+            if self.min_lr > self.lr:
+                found.append("min_lr is above lr")
+            if self.restart and self.warmup_epochs:
+                found.append(
+                    "restart: a cosine that begins again has no warm-up; set warmup_epochs: 0"
+                )
+        elif self.warmup_epochs:
+            found.append(f"schedule: {self.schedule} has no warm-up; set warmup_epochs: 0")
+        for key, named in (("part_lr", self.part_lr), ("frozen", self.frozen)):
+            for part in named:
+                if part not in parts:
+                    found.append(f"{key}: no part {part!r}; there is {', '.join(parts)}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -82,38 +194,64 @@ class RunSettings:
     """All that decides a run's numbers, but dataset, fold and seed."""
 
     backbone: BackboneSettings = field(default_factory=BackboneSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
+    model: Any = field(default_factory=ModelSettings)  # or another method's settings
     train: TrainSettings = field(default_factory=TrainSettings)
+    # The name of how all methods are compared: frames, sampler, augmentation, checkpoint rule.
+    protocol: str = later(SAME)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "RunSettings":
+    def from_dict(cls, values: Mapping[str, Any]) -> "RunSettings":
         """Settings from nested plain values; what is left out has its default.
 
         Raises:
             TypeError: a name that there is not.
+            ModuleNotFoundError: a method that there is not.
         """
-        return _build(cls, values)
+        model = dict(values.get("model", {}))
+        method = method_settings(model.pop("method", OWN))
+        rest = {name: value for name, value in values.items() if name != "model"}
+        return cls(**_typed(cls, rest), model=method(**_typed(method, model)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, every default written out but those of `later` fields."""
+        found = _plain(self)
+        if type(self.model) is not ModelSettings:
+            found["model"]["method"] = self.method
+        return found
 
     def to_json(self) -> str:
-        """One line, sorted, every default written out."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+        """`to_dict` in one line, sorted."""
+        return json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        own = type(self.model) is ModelSettings
+        return OWN if own else self.model.module.rpartition(".")[2]
 
     @property
     def key(self) -> str:
         """A folder name: what the model consists of, then a digest of all settings."""
-        model = self.model
-        parts = ["interfit"] * model.interfit + ["msta"] * (model.aggregation == "msta")
-        if model.head == "linear":
-            parts += ["linear"]
-        elif model.blocks:
-            parts += [f"biehpro{model.blocks}" + "-text" * (model.prompts == "text")]
         digest = hashlib.sha256(self.to_json().encode()).hexdigest()[:8]
-        return "+".join(parts or ["backbone"]) + "." + digest
+        return f"{self.model.name}.{digest}"
+
+
+def methods() -> list[str]:
+    """The names of all methods."""
+    folder = Path(__file__).with_name("methods")
+    return [OWN, *sorted(module.name for module in pkgutil.iter_modules([str(folder)]))]
+
+
+def method_settings(name: str) -> type:
+    """The class of a method's settings."""
+    return ModelSettings if name == OWN else import_module(f"dfer.methods.{name}").Settings
 
 
 def unused_modules(settings: RunSettings) -> set[str]:
     """Modules that runs of these settings do not use, so that an edit there leaves them alone."""
     model = settings.model
+    if not isinstance(model, ModelSettings):
+        return set()
     used = {
         "dfer.models.interfit": model.interfit,
         "dfer.models.msta": model.aggregation == "msta",
@@ -122,8 +260,21 @@ def unused_modules(settings: RunSettings) -> set[str]:
     return {module for module, is_used in used.items() if not is_used}
 
 
-def _build(cls: type, values: dict[str, Any]) -> Any:
-    """A dataclass from a dict: nested dataclasses built, lists made tuples, numbers typed."""
+def _plain(settings: Any) -> dict[str, Any]:
+    """A dataclass as nested dicts, without `later` fields at their defaults."""
+    found = {}
+    for part in dataclasses.fields(settings):
+        value = getattr(settings, part.name)
+        if part.metadata.get("later"):
+            made = part.default_factory is not dataclasses.MISSING
+            if value == (part.default_factory() if made else part.default):
+                continue
+        found[part.name] = _plain(value) if dataclasses.is_dataclass(value) else value
+    return found
+
+
+def _typed(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a dataclass: nested dataclasses built, lists made tuples, numbers typed."""
     known = {f.name: f for f in dataclasses.fields(cls)}
     if unknown := sorted(set(values) - set(known)):
         raise TypeError(f"{cls.__name__} has no {', '.join(unknown)}; it has {', '.join(known)}")
@@ -131,10 +282,14 @@ def _build(cls: type, values: dict[str, Any]) -> Any:
     for name, value in values.items():
         kind = known[name].type
         if dataclasses.is_dataclass(kind):
-            value = _build(kind, value)
+            value = kind(**_typed(kind, value))
+        elif name == "stages":
+            value = tuple(_typed(cls, changes) for changes in value)
         elif isinstance(value, list):
             value = tuple(value)
+        elif kind == dict[str, float]:
+            value = {key: float(number) for key, number in value.items()}
         elif kind in (float, float | None) and value is not None:
             value = float(value)  # so that 1 and 1.0 are the same run; YAML reads 2e-5 as a string
         built[name] = value
-    return cls(**built)
+    return built

@@ -8,14 +8,15 @@ from dfer.models import flops
 from dfer.models.attention import SelfAttention
 from dfer.settings import BackboneSettings, ModelSettings
 
+WORDS = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 VIT_B_32 = BackboneSettings("ViT-B-32-quickgelu", None)
 
 
 @pytest.mark.slow
 def test_interfit_s_true_cost_is_the_sum_of_its_products():
     off = {"aggregation": "mean", "blocks": 0, "interfit": False}
-    without = flops.count(ModelSettings(**off), VIT_B_32, 7)
-    with_ = flops.count(ModelSettings(**off | {"interfit": True}), VIT_B_32, 7)
+    without = flops.count(ModelSettings(**off), VIT_B_32, WORDS)
+    with_ = flops.count(ModelSettings(**off | {"interfit": True}), VIT_B_32, WORDS)
     width, frames, tokens = 768, 8, 50
     message = frames * width**2
     lstm = frames * 2 * 4 * (width + width) * width
@@ -41,10 +42,10 @@ def test_convention_counts_layers_and_nothing_inside_attention():
 def test_longer_clips_and_other_backbones_are_counted_too():
     vit_b_16 = BackboneSettings("ViT-B-16-quickgelu", None)
     settings = {"aggregation": "mean", "blocks": 0, "interfit": False}
-    eight = flops.count(ModelSettings(**settings), vit_b_16, 11)
-    sixteen = flops.count(ModelSettings(**settings, frames=16), vit_b_16, 11)
+    eight = flops.count(ModelSettings(**settings), vit_b_16, WORDS)
+    sixteen = flops.count(ModelSettings(**settings, frames=16), vit_b_16, WORDS)
     assert sixteen.macs_true == 2 * eight.macs_true
-    assert eight.macs_true > 3.5 * flops.count(ModelSettings(**settings), VIT_B_32, 11).macs_true
+    assert eight.macs_true > 3.5 * flops.count(ModelSettings(**settings), VIT_B_32, WORDS).macs_true
 
 
 @pytest.mark.parametrize("enabled", [True, False])

@@ -12,14 +12,16 @@ from goldens import check, fill, normal
 from dfer.demo.small_backbone import new_backbone
 from dfer.errors import UserError
 from dfer.models.backbone import vision_config
-from dfer.models.recogniser import Recogniser, build
+from dfer.models.method import build
+from dfer.models.recogniser import Recogniser
 from dfer.provenance import modules
 from dfer.settings import BackboneSettings, ModelSettings
 from dfer.training.text import text_features
 
 ROOT = Path(__file__).parents[2]
 TINY = str(ROOT / "config" / "backbone" / "tiny.json")
-CLASSES = 7
+WORDS = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
+CLASSES = len(WORDS)
 PLAIN = {"interfit": False, "aggregation": "mean"}
 VARIANTS = {
     "baseline": PLAIN | {"blocks": 0},
@@ -49,7 +51,7 @@ def clips(batch=2, frames=8):
 def test_every_variant_learns_with_all_its_parameters(name):
     torch.manual_seed(0)
     settings = ModelSettings(**VARIANTS[name])
-    model = build(settings, BackboneSettings(TINY, None), normal(7, CLASSES, 32))
+    model = build(settings, BackboneSettings(TINY, None), WORDS, normal(7, CLASSES, 32))
     inputs, labels = clips(4, settings.frames), torch.tensor([0, 2, 4, 6])
     logits = model(inputs)
     assert logits.shape == (4, CLASSES)
@@ -93,7 +95,7 @@ def test_baseline_is_clip_s_own_zero_shot_rule_on_the_mean_feature(tmp_path):
     torch.save(backbone.state_dict(), tmp_path / "backbone.pt")
     settings = BackboneSettings(TINY, str(tmp_path / "backbone.pt"))
     text = text_features(settings, ["happiness", "sadness", "fear"])
-    model = build(ModelSettings(**VARIANTS["baseline"]), settings, text)
+    model = build(ModelSettings(**VARIANTS["baseline"]), settings, WORDS, text)
     with torch.inference_mode():
         image = backbone.encode_image(clips().flatten(0, 1)).unflatten(0, (2, 8)).mean(1)
         expected = 100 * F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T
@@ -157,7 +159,9 @@ def test_attention_maps_are_distributions_and_cost_nothing_unasked():
 
 def test_bfloat16_stays_near_float32():
     torch.manual_seed(0)
-    model = build(ModelSettings(), BackboneSettings(TINY, None), normal(7, CLASSES, 32)).eval()
+    model = build(
+        ModelSettings(), BackboneSettings(TINY, None), WORDS, normal(7, CLASSES, 32)
+    ).eval()
     with torch.inference_mode():
         exact = model(clips())
         with torch.autocast("cpu", torch.bfloat16):

@@ -12,7 +12,7 @@ from dfer.clips.loader import EpochBatches, train_batches
 from dfer.clips.store import ClipStore
 from dfer.dag.gpu import gpus
 from dfer.models.backbone import normaliser, pixel_statistics
-from dfer.models.recogniser import build
+from dfer.models.method import build
 from dfer.settings import RunSettings
 from dfer.training import train as stage
 from dfer.training.device import pick_device
@@ -66,6 +66,7 @@ def trained(tiny_store, device, state, run=None, workers=0):
         run,
         clips(tiny_store, run),
         None,
+        CLASSES,
         TEXT,
         state,
         fingerprint="f",
@@ -85,7 +86,7 @@ def assert_same(ours, others):
 def test_logits_and_gradients_are_those_of_double_precision_on_the_cpu(tiny_store, device):
     torch.manual_seed(0)
     run = settings()
-    exact = build(run.model, run.backbone, TEXT).double()
+    exact = build(run.model, run.backbone, CLASSES, TEXT).double()
     model = copy.deepcopy(exact).float().to(device)
     (frames, labels), *_ = batches(tiny_store, torch.device("cpu"))
     inputs = normaliser(pixel_statistics(run.backbone), device)(frames.to(device))

@@ -15,7 +15,7 @@ from conftest import CLASSES
 from dfer.errors import UserError
 from dfer.files import read_parquet, write_parquet
 from dfer.models.checkpoint import load_run
-from dfer.models.recogniser import build
+from dfer.models.method import build
 from dfer.prepare.splits import SPLITS
 from dfer.settings import RunSettings, TrainSettings
 from dfer.training import train as stage
@@ -84,7 +84,7 @@ def test_learning_rate_by_hand():
 
 def test_only_matrices_decay_and_only_new_modules_are_scaled():
     run = settings(lr_factor=10.0)
-    model = build(run.model, run.backbone, torch.randn(3, 32))
+    model = build(run.model, run.backbone, CLASSES, torch.randn(3, 32))
     names = {id(p): name for name, p in model.named_parameters()}
     groups = stage.parameter_groups(model, run.train)
     seen = [names[id(p)] for group in groups for p in group["params"]]

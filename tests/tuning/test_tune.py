@@ -354,7 +354,7 @@ def test_two_objectives_give_a_front(folder):
 
     blocks = int(table["model.blocks"].iloc[0])
     settings = study.trial_settings({"model.blocks": blocks})
-    expected = count(settings.model, settings.backbone, 3).macs_true / 1e9
+    expected = count(settings.model, settings.backbone, CLASSES).macs_true / 1e9
     assert cost["first"][blocks] == expected
     found = yaml.safe_load((out / "best.yaml").read_text())
     assert set(found["scores"]) == {"uar", "macs"} and found["front"]

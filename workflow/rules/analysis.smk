@@ -41,7 +41,7 @@ rule features:
     resources:
         gpu=GPU,
     params:
-        **code("dfer.analysis.features", optional=PARTS, unused=unused_by_run),
+        **code("dfer.analysis.features", optional=PARTS, unused=unused_by_run, method=method),
         store=store,
     shell:
         "python -m dfer.dag.gpu {resources.gpu}"
@@ -102,7 +102,7 @@ rule maps:
     resources:
         gpu=GPU,
     params:
-        **code("dfer.analysis.maps", optional=PARTS, unused=unused_by_run),
+        **code("dfer.analysis.maps", optional=PARTS, unused=unused_by_run, method=method),
         store=store,
     shell:
         "python -m dfer.dag.gpu {resources.gpu}"

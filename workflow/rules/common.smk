@@ -164,6 +164,12 @@ def settings(wildcards):
 
 
 PARTS = set().union(*map(unused_modules, SETTINGS.values()))  # modules of some variants only
+METHODS = {own.model.module for own in SETTINGS.values()}  # modules of the methods
+
+
+def method(wildcards):
+    """The module of a run's method."""
+    return SETTINGS[wildcards.dataset, wildcards.run].model.module
 
 
 def unused_by_run(wildcards):
@@ -270,11 +276,12 @@ def compared_files(wildcards, figure, place, file):
 # ── Parameters ──────────────────────────────────────────────────────────────────────────────────
 
 
-def code(*stages, optional=frozenset(), unused=None):
+def code(*stages, optional=frozenset(), unused=lambda wildcards: set(), method=None):
     """Parameters that carry the digest of each module that `stages` run, under its own name.
 
     `unused(wildcards)` names those of the modules `optional` that a job does not use, so that their
-    edits leave it alone. What all jobs use is no function, which Snakemake would call for each.
+    edits leave it alone; `method(wildcards)` the module of its method, one of `METHODS`, which the
+    stages load by name. What all jobs use is no function, which Snakemake would call for each.
     """
 
     def carry(module):
@@ -282,14 +289,19 @@ def code(*stages, optional=frozenset(), unused=None):
             return provenance.stamp(module)
 
         def stamp(wildcards):
-            used = provenance.modules(*stages, without=unused(wildcards))
+            own = [method(wildcards)] if method else []
+            used = provenance.modules(*stages, *own, without=unused(wildcards))
             return provenance.stamp(module) if module in used else None
 
         return stamp
 
     try:
-        always = set(provenance.modules(*stages, without=optional))
-        return {module.replace(".", "_"): carry(module) for module in provenance.modules(*stages)}
+        all_stages = [(*stages, own) for own in sorted(METHODS)] if method else [stages]
+        sometimes = set().union(*(provenance.modules(*names) for names in all_stages))
+        always = set(sometimes)
+        for names in all_stages:
+            always &= set(provenance.modules(*names, without=optional))
+        return {module.replace(".", "_"): carry(module) for module in sorted(sometimes)}
     except UserError as error:  # an edited module that is no Python
         sys.exit(f"error: {error}")
 

@@ -91,7 +91,7 @@ rule flops:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.tables.flops"),
+        **code("dfer.tables.flops", "dfer.models.recogniser"),
     shell:
         "python -m dfer.tables.flops"
         " --reported {input:q}"

@@ -54,7 +54,7 @@ rule train:
     resources:
         gpu=GPU,
     params:
-        **code("dfer.training.train", optional=PARTS, unused=unused_by_run),
+        **code("dfer.training.train", optional=PARTS, unused=unused_by_run, method=method),
         store=store,
         classes=classes,
         synthetic=synthetic,
@@ -97,7 +97,7 @@ rule evaluate:
     resources:
         gpu=GPU,
     params:
-        **code("dfer.training.evaluate", optional=PARTS, unused=unused_by_run),
+        **code("dfer.training.evaluate", optional=PARTS, unused=unused_by_run, method=method),
         store=store,
     shell:
         "python -m dfer.dag.gpu {resources.gpu}"

@@ -129,7 +129,12 @@ rule trial:
     resources:
         gpu=GPU,
     params:
-        **code("dfer.tuning.trial", optional=COUNTED, unused=unused_by_study),
+        **code(
+            "dfer.tuning.trial",
+            optional=COUNTED,
+            unused=unused_by_study,
+            method=lambda w: study(w).trial_settings({}).model.module,
+        ),
         store=store,
         study=lambda w: study(w).to_json(),
         number=lambda w: int(w.round) * study(w).width + int(w.place),

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 
 from dfer.clips.loader import EvaluationClips, evaluation_batches
 from dfer.errors import stage
@@ -41,9 +40,7 @@ def features_of(
         with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):
             v = run.model.features(normalise(frames))
             features.append(v.float().cpu())
-            if run.settings.model.head == "text":
-                k_hat, v_hat = run.model.prompts(v)
-                cosine = F.cosine_similarity(v_hat.float(), k_hat.float(), dim=-1)
+            if (cosine := run.model.similarity(v)) is not None:
                 similarities.append(cosine.cpu())
     joined = torch.cat(similarities).numpy() if similarities else None
     return torch.cat(features).numpy(), joined

@@ -51,6 +51,7 @@ def maps_of(run: TrainedRun, key: str, examples: pd.DataFrame, store: ClipStore)
         [run.classes.index(label) for label in examples.label],
         frames=run.settings.model.frames,
         size=run.image_size,
+        sampler=run.settings.train.sampler,
     )
     predicted = predict(run, data, batch=32, workers=0).argmax(dim=1)
     normalise = run.normalise

@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfer.models.recogniser import Recogniser
+from dfer.models.method import Method
 
 
-def relevance(model: Recogniser, clips: Tensor, classes: Tensor) -> Tensor:
+def relevance(model: Method, clips: Tensor, classes: Tensor) -> Tensor:
     """Which patches speak for a class.
 
         Ā_l = mean over heads of (∇A_l ⊙ A_l)⁺,  R_0 = I,  R_l = R_{l−1} + Ā_l R_{l−1}
@@ -71,9 +71,10 @@ def upsample(maps: Tensor, size: int) -> Tensor:
     return large / hottest if hottest > 0 else large
 
 
-def _without_interaction(model: Recogniser, weights: Tensor) -> Tensor:
+def _without_interaction(model: Method, weights: Tensor) -> Tensor:
     """(N, heads, tokens, tokens) between class and patch tokens: without InterFIT's, the last."""
-    tokens = weights.shape[-1] - (model.interfit is not None)
+    config = model.image.config
+    tokens = 1 + (config.image_size // config.patch_size) ** 2
     return weights[..., :tokens, :tokens]
 
 

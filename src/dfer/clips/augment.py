@@ -71,19 +71,41 @@ def draw_crop(
 ) -> tuple[int, int, int, int]:
     """Top, left, height and width of a crop, as torchvision's RandomResizedCrop draws them.
 
-    The area is uniform and the ratio of width to height log-uniform; after ten crops that would
-    not lie within the frame, the largest one in the middle whose ratio is allowed.
+    The area is uniform and the ratio of width to height log-uniform (or by `crop_law`); after ten
+    crops that would not lie within the frame, the largest one in the middle whose ratio is allowed.
     """
     narrow, wide = settings.crop_ratio
     for _ in range(ATTEMPTS):
         area = height * width * rng.uniform(*settings.crop_scale)
-        ratio = math.exp(rng.uniform(math.log(narrow), math.log(wide)))
+        if settings.crop_law == "log":
+            ratio = math.exp(rng.uniform(math.log(narrow), math.log(wide)))
+        else:
+            ratio = rng.uniform(narrow, wide)
+            ratio = ratio if rng.random() < 0.5 else 1 / ratio
         h, w = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
         if 0 < h <= height and 0 < w <= width:
             return int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1)), h, w
     ratio = min(max(width / height, narrow), wide)
     h, w = min(height, round(width / ratio)), min(width, round(height * ratio))
     return (height - h) // 2, (width - w) // 2, h, w
+
+
+def changes_nothing(settings: AugmentSettings) -> bool:
+    """Whether a clip is left as it is."""
+    none = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "hue": 0.0, "flip": 0.0}
+    none |= dict.fromkeys(("brightness", "contrast", "saturation", "rotation"), 0.0)
+    return all(getattr(settings, name) == value for name, value in none.items())
+
+
+def rotate(frames: np.ndarray, angle: float) -> None:
+    """Turn a clip (T, H, W, 3) uint8 in place by an angle in degrees; the nearest pixel, or black.
+
+    Whole frames are turned, before they are cropped.
+    """
+    height, width = frames.shape[1:3]
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+    for frame in frames:
+        frame[:] = cv2.warpAffine(frame, turn, (width, height), flags=cv2.INTER_NEAREST)
 
 
 def colour_map(brightness: float, contrast: float, saturation: float, hue: float) -> np.ndarray:

@@ -17,7 +17,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from dfer.clips.augment import Maps, augment, augment_on_device, draw, resize, to_planes
+from dfer.clips.augment import (
+    Maps,
+    augment,
+    augment_on_device,
+    changes_nothing,
+    draw,
+    resize,
+    rotate,
+    to_planes,
+)
 from dfer.clips.sampling import sample_frames
 from dfer.clips.store import ClipStore
 from dfer.settings import AugmentSettings
@@ -38,9 +47,11 @@ class TrainClips:
         size: int,
         augment: AugmentSettings,
         seed: int,
+        sampler: str = "segments",
     ) -> None:
         self.store, self.clips, self.labels = store, list(clips), list(labels)
         self.frames, self.size, self.augment, self.seed = frames, size, augment, seed
+        self.sampler = sampler
         # A random crop is smaller than the frame: decode large enough that it is never magnified.
         self.decoded_size = round(size / min(augment.crop_scale) ** 0.5)
 
@@ -49,9 +60,19 @@ class TrainClips:
         epoch, index = address
         clip = self.clips[index]
         rng = np.random.default_rng([self.seed, epoch, *_words(clip)])
-        chosen = sample_frames(self.store.length(clip), self.frames, rng)
+        chosen = sample_frames(self.store.length(clip), self.frames, rng, self.sampler)
         frames = self.store.frames(clip, chosen, min_size=self.decoded_size, out=out)
-        return frames, draw(self.augment, *frames.shape[1:3], rng)
+        maps = draw(self.augment, *frames.shape[1:3], rng)
+        if self.augment.rotation:
+            rotate(frames, rng.uniform(-1, 1) * self.augment.rotation)
+        return frames, maps
+
+    def as_they_are(self) -> "EvaluationClips | None":
+        """The same clips as in test, where nothing is drawn for them at random; else None."""
+        if self.sampler != "middle" or not changes_nothing(self.augment):
+            return None
+        view = {"frames": self.frames, "size": self.size, "sampler": self.sampler}
+        return EvaluationClips(self.store, self.clips, self.labels, **view)
 
     def labels_of(self, addresses: Sequence[Address]) -> Tensor:
         """Class indices (B,) int64."""
@@ -111,9 +132,10 @@ class EvaluationClips(Dataset):
         *,
         frames: int,
         size: int,
+        sampler: str = "segments",
     ) -> None:
         self.store, self.clips, self.labels = store, list(clips), list(labels)
-        self.frames, self.size = frames, size
+        self.frames, self.size, self.sampler = frames, size, sampler
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -121,7 +143,7 @@ class EvaluationClips(Dataset):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         """Frames (T, 3, size, size) uint8 and the class index."""
         clip = self.clips[index]
-        chosen = sample_frames(self.store.length(clip), self.frames, None)
+        chosen = sample_frames(self.store.length(clip), self.frames, None, self.sampler)
         frames = self.store.frames(clip, chosen, min_size=self.size)
         pixels = np.empty((self.frames, 3, self.size, self.size), np.uint8)
         if frames.shape[1:3] != (self.size, self.size):
@@ -137,10 +159,20 @@ class EpochBatches(Sampler[list[Address]]):
     across the border of two epochs.
     """
 
-    def __init__(self, clips: int, batch: int, *, first: int, last: int, seed: int) -> None:
+    def __init__(
+        self,
+        clips: int,
+        batch: int,
+        *,
+        first: int,
+        last: int,
+        seed: int,
+        drop_last: bool = False,
+    ) -> None:
         self.clips, self.batch = clips, batch
         self.first, self.last, self.seed = first, last, seed
-        self.steps = -(-clips // batch)  # batches an epoch; the last one may be smaller
+        # Batches an epoch; the last one may be smaller, or left out then.
+        self.steps = clips // batch if drop_last else -(-clips // batch)
 
     def __len__(self) -> int:
         return self.steps * (self.last - self.first)
@@ -148,7 +180,7 @@ class EpochBatches(Sampler[list[Address]]):
     def __iter__(self) -> Iterator[list[Address]]:
         for epoch in range(self.first, self.last):
             order = np.random.default_rng([self.seed, epoch]).permutation(self.clips)
-            for start in range(0, self.clips, self.batch):
+            for start in range(0, self.steps * self.batch, self.batch):
                 yield [(epoch, int(index)) for index in order[start : start + self.batch]]
 
 

@@ -19,7 +19,7 @@ from dfer.dag.experiment import Experiment
 from dfer.datasets import layouts
 from dfer.errors import UserError
 from dfer.faces import backends
-from dfer.settings import RunSettings
+from dfer.settings import SAME, RunSettings
 from dfer.tuning.study import tunable
 
 
@@ -40,7 +40,7 @@ def check_config(config: dict[str, Any], schema: Path, files: Iterable[Path] = (
     faults = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
     lines = list(dict.fromkeys(line for fault in faults for line in _explain(fault)))
     if not lines:
-        lines = list(_unsound_datasets(config))
+        lines = [*_unsound_datasets(config), *_unknown_protocols(config)]
     if not lines:
         experiment = Experiment(config)
         lines = list(_unsound_studies(config, experiment, rules))
@@ -177,20 +177,29 @@ def _unsound_settings(experiment: Experiment) -> Iterable[str]:
     for dataset in experiment.datasets:
         for variant in experiment.variants:
             settings = experiment.settings(dataset, variant)
-            where = f"variants.{variant} (on {dataset})"
-            yield from (f"{where}: {fault}" for fault in _contradictions(settings))
+            where, words = f"variants.{variant} (on {dataset})", _words(experiment, dataset)
+            yield from (f"{where}: {fault}" for fault in _contradictions(settings, words))
 
 
-def _contradictions(settings: RunSettings) -> Iterable[str]:
-    """What does not go together in one run's settings."""
-    if settings.model.head == "linear" and settings.model.blocks:
-        yield "head: linear has no text for BiEhPro; set blocks: 0"
-    if settings.train.warmup_epochs >= settings.train.epochs:
-        yield "warmup_epochs must be smaller than epochs"
-    if len(settings.model.kernels) != len(settings.model.strides):
-        yield "as many strides as kernels are needed"
-    if settings.train.min_lr > settings.train.lr:
-        yield "min_lr is above lr"
+def _words(experiment: Experiment, dataset: str) -> tuple[str, ...]:
+    """The class words of a dataset."""
+    return tuple(experiment.datasets[dataset].classes.values())
+
+
+def _contradictions(settings: RunSettings, words: tuple[str, ...]) -> list[str]:
+    """What does not go together in one run's settings, for classes with these words."""
+    return [*settings.model.faults(words), *settings.train.faults(settings.model.parts)]
+
+
+def _unknown_protocols(config: dict[str, Any]) -> Iterable[str]:
+    """Protocols of variants that stand nowhere, or under the name of the one of all others."""
+    known = config.get("protocols", {})
+    if SAME in known:
+        yield f"protocols: {SAME!r} is the name of the settings without one; choose another name"
+    for variant, values in config["variants"].items():
+        name = values.get("protocol")
+        if name is not None and name not in known:
+            yield f"variants.{variant}.protocol: no protocol {name!r}; {nearest(name, known)}"
 
 
 def _unsound_studies(
@@ -209,15 +218,18 @@ def _unsound_studies(
             if dataset not in experiment.study_datasets(study):
                 yield f"{where}: tuning.{study}.datasets has no {dataset!r}; add it there"
     for name in studies:
-        faults = list(_unknown_names(config, name)) or list(
+        faults = list(_unknown_names(config, experiment, name)) or list(
             _unsound_space(config, experiment, name, rules)
         )
         yield from (f"tuning.{name}{fault}" for fault in faults)
 
 
-def _unknown_names(config: dict[str, Any], name: str) -> Iterable[str]:
+def _unknown_names(config: dict[str, Any], experiment: Experiment, name: str) -> Iterable[str]:
     """Names in a study that nothing has: its variant, its datasets, the parameters of its space."""
     what, variants, known = config["tuning"][name], config["variants"], tunable()
+    if what["variant"] in variants and "tuned" not in variants[what["variant"]]:
+        any_dataset = next(iter(config["datasets"]))
+        known = tunable(type(experiment.settings(any_dataset, what["variant"]).model))
     if what["variant"] not in variants:
         yield f".variant: no variant {what['variant']!r}; {nearest(what['variant'], variants)}"
     elif "tuned" in variants[what["variant"]]:
@@ -246,10 +258,12 @@ def _unsound_space(
             return
         if study.fold not in config["datasets"][dataset]["folds"]:
             yield f".fold: {dataset} has no fold {study.fold}"
+        words, method = _words(experiment, dataset), study.trial_settings({}).method
         ends = {parameter: _ends(space) for parameter, space in what["space"].items()}
         wrong = []
         for parameter, values in ends.items():
             section, _, key = parameter.partition(".")
+            section = method if section == "model" else section
             rule = {"$defs": rules["$defs"], **rules["$defs"][section]["properties"][key]}
             faults = Draft202012Validator(rule).iter_errors
             wrong += [f".space.{parameter}: {f.message}" for v in values for f in faults(v)]
@@ -259,7 +273,7 @@ def _unsound_space(
             found = [
                 f" (on {dataset}): {fault}, at {json.dumps(corner)}"
                 for corner in corners
-                for fault in _contradictions(study.trial_settings(corner))
+                for fault in _contradictions(study.trial_settings(corner), words)
             ]
             yield from dict.fromkeys(found)
 

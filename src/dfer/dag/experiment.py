@@ -16,7 +16,7 @@ from dfer import provenance
 from dfer.demo.dataset import Rendering
 from dfer.faces import backends
 from dfer.faces.settings import LandmarkSettings
-from dfer.settings import RunSettings
+from dfer.settings import OWN, RunSettings, method_settings
 from dfer.tuning.study import Study
 
 SECTIONS = ("backbone", "model", "train")  # of settings, at the top, of a dataset and of a variant
@@ -77,11 +77,12 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Variant:
-    """A variant: a name, what it changes, and the study that completes its settings, if any."""
+    """A variant: a name, what it changes, the study and the protocol that complete its settings."""
 
     name: str
     changes: Overrides
     tuned: str | None = None
+    protocol: str | None = None  # None: the one of all others
 
 
 class Experiment:
@@ -105,7 +106,7 @@ class Experiment:
             name: Dataset.read(name, values) for name, values in config["datasets"].items()
         }
         self.variants = {
-            name: Variant(name, _sections(values), values.get("tuned"))
+            name: Variant(name, _sections(values), values.get("tuned"), values.get("protocol"))
             for name, values in config["variants"].items()
         }
         self.seeds: list[int] = config["seeds"]
@@ -131,18 +132,31 @@ class Experiment:
 
         A smaller share is trained on for as many steps, so for more epochs.
 
-        Later ones win, key by key: the defaults, the configuration's, the dataset's, the variant's.
-        A tuned variant starts from the one that its study tunes; what the study finds comes last,
-        once it is known (`best.yaml`).
+        Later ones win, key by key: the defaults, the configuration's, the dataset's, those of the
+        variant's protocol, the variant's. A tuned variant starts from the one that its study tunes;
+        what the study finds comes last, once it is known (`best.yaml`).
+
+        Of what stands below a variant its method takes the keys of `model` that it has.
         """
         layers = [_sections(self._config), _sections(self._config["datasets"][dataset])]
-        if study := self.variants[variant].tuned:
-            layers.append(self.variants[self.tuned_variant(study)].changes)
-        layers.append(self.variants[variant].changes)
-        values: dict[str, Any] = {}
-        for layer in layers:
+        own = [self.variants[variant]]
+        if study := own[0].tuned:
+            own.insert(0, self.variants[self.tuned_variant(study)])
+        protocol = next((v.protocol for v in reversed(own) if v.protocol), None)
+        if protocol is not None:
+            layers.append(_sections(self._config["protocols"][protocol]))
+        changes = [v.changes for v in own]
+        methods = [layer.get("model", {}).get("method") for layer in (*layers, *changes)]
+        method = next(filter(None, reversed(methods)), OWN)
+        known = {"method", *(f.name for f in dataclasses.fields(method_settings(method)))}
+        values: dict[str, Any] = {section: {} for section in SECTIONS}
+        for layer in (*layers, *changes):
             for section in SECTIONS:
-                values[section] = _merge(values.get(section, {}), layer.get(section, {}))
+                values[section] = _merge(values[section], layer.get(section, {}))
+            if layer in layers:
+                values["model"] = {k: v for k, v in values["model"].items() if k in known}
+        if protocol is not None:
+            values["protocol"] = protocol
         found = RunSettings.from_dict(values)
         if share == 1:
             return found
@@ -185,7 +199,7 @@ class Experiment:
     def study(self, dataset: str, name: str) -> Study:
         """A study on a dataset."""
         values = self._config["tuning"][name]
-        settings = dataclasses.asdict(self.settings(dataset, values["variant"]))
+        settings = self.settings(dataset, values["variant"]).to_dict()
         settings["train"] |= {"checkpoint": "val"}
         if "epochs" in values:
             settings["train"]["epochs"] = values["epochs"]

@@ -6,7 +6,7 @@ folder works from anywhere.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from dfer.errors import UserError
-from dfer.models.backbone import PixelStatistics, normaliser, vision_of
-from dfer.models.recogniser import Recogniser
+from dfer.models.backbone import PixelStatistics, normaliser
+from dfer.models.method import Method, make
 from dfer.models.sealed import read_sealed, save_sealed
 from dfer.settings import RunSettings
 
@@ -45,7 +45,7 @@ class TrainedRun:
         fold, seed: of the run.
     """
 
-    model: Recogniser
+    model: Method
     settings: RunSettings
     architecture: dict[str, Any]
     pixels: PixelStatistics
@@ -76,7 +76,7 @@ class TrainedRun:
 
 def save_run(run: TrainedRun, path: Path | str) -> None:
     """Write a run whole; equal runs give equal bytes."""
-    header = {name: getattr(run, name) for name in HEADER} | {"settings": asdict(run.settings)}
+    header = {name: getattr(run, name) for name in HEADER} | {"settings": run.settings.to_dict()}
     save_sealed(header, {TEXT: run.text} | run.model.state_dict(), path)
 
 
@@ -95,7 +95,7 @@ def load_run(path: Path | str) -> TrainedRun:
         settings = RunSettings.from_dict(header["settings"])
         values["pixels"] = tuple(map(tuple, values["pixels"]))
         text = tensors[TEXT]
-        model = Recogniser(settings.model, vision_of(values["architecture"]), text)
+        model = make(settings.model, values["architecture"], values["words"], text)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint. Train the run first.") from None
     except UserError:
@@ -104,7 +104,7 @@ def load_run(path: Path | str) -> TrainedRun:
         raise UserError(
             f"{path}: not a checkpoint of a run ({error}). Delete it: the run is trained again."
         ) from None
-    if TEXT not in model.state_dict():  # a linear head
+    if TEXT not in model.state_dict():  # a linear head, or a method that reads texts of its own
         del tensors[TEXT]
     try:
         model.load_state_dict(tensors)

@@ -5,18 +5,21 @@ what its settings reach from here, so that an edit of `msta.py` leaves runs with
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfer.errors import UserError
-from dfer.models.backbone import load_image_tower, vision_config
+from dfer.models.backbone import vision_of
+from dfer.models.method import Method
 from dfer.models.vit import ImageTower, VisionConfig
-from dfer.settings import BackboneSettings, ModelSettings
+from dfer.settings import ModelSettings
 
 
-class Recogniser(nn.Module):
+class Recogniser(Method):
     """A clip's similarity to each class.
 
         Z = image tower (with InterFIT) of the T frames                  (Eq. 1–3)
@@ -27,7 +30,7 @@ class Recogniser(nn.Module):
     Eq. 12's loss is then `F.cross_entropy(logits, labels)`. With `head="linear"` ("w/o text",
     Table 3) the logits are Linear(V), and no text enters.
 
-    The parameters under `image.` come from CLIP; all others are new (`new_parameters`). The text
+    The parameters under `image.` come from CLIP; all others are new. The text
     features K are a buffer: the text tower is frozen, so they are computed once
     (`dfer.training.text`).
 
@@ -39,6 +42,8 @@ class Recogniser(nn.Module):
     Raises:
         UserError: settings that contradict each other, or text features of another CLIP.
     """
+
+    frame_parts = ("image", "interfit")
 
     def __init__(self, settings: ModelSettings, vision: VisionConfig, text: Tensor):
         super().__init__()
@@ -75,18 +80,13 @@ class Recogniser(nn.Module):
                 settings.beta,
             )
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """(B, T, 3, H, W) normalised frames → logits (B, classes), float32."""
-        return self.classify(self.features(clips))
+    def frame_features(self, clips: Tensor, maps: list[Tensor] | None = None) -> Tensor:
+        """(B, T, 3, H, W) → Z (B, T, D)."""
+        self.check_frames(clips)
+        return self.image(clips, self.interfit, maps)
 
-    def features(self, clips: Tensor, maps: list[Tensor] | None = None) -> Tensor:
-        """(B, T, 3, H, W) → V (B, D). `maps` collects attention weights, see `ImageTower`."""
-        if clips.ndim != 5 or clips.shape[1] != self.settings.frames:
-            raise UserError(
-                f"clips of shape {tuple(clips.shape)}: this model takes (B, T, 3, H, W) with "
-                f"T = {self.settings.frames}. Sample as many frames as its settings say."
-            )
-        z = self.image(clips, self.interfit, maps)
+    def aggregate(self, z: Tensor) -> Tensor:
+        """Z (B, T, D) → V (B, D)."""
         return self.msta(z) if self.msta is not None else z.mean(dim=1)
 
     def prompts(self, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,30 +95,27 @@ class Recogniser(nn.Module):
             return self.biehpro(self.text, v)
         return self.text.unsqueeze(0), v.unsqueeze(1)
 
+    def similarity(self, v: Tensor) -> Tensor | None:
+        """V (B, D) → cosines with the class texts (B, #class), float32; None without text."""
+        if self.linear is not None:
+            return None
+        k, v = self.prompts(v)
+        return F.cosine_similarity(v.float(), k.float(), dim=-1)
+
     def classify(self, v: Tensor) -> Tensor:
-        """V (B, D) → logits (B, classes), float32 whatever the autocast."""
+        """V (B, D) → logits (B, #class), float32 whatever the autocast."""
         if self.linear is not None:
             return self.linear(v).float()
-        k, v = self.prompts(v)
-        similarity = F.cosine_similarity(v.float(), k.float(), dim=-1)
         if self.settings.learn_temperature:
-            return similarity * self.logit_scale.exp()
-        return similarity / self.settings.temperature
-
-    def new_parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters that CLIP does not bring, by name."""
-        return {n: p for n, p in self.named_parameters() if not n.startswith("image.")}
+            return self.similarity(v) * self.logit_scale.exp()
+        return self.similarity(v) / self.settings.temperature
 
 
-def build(settings: ModelSettings, backbone: BackboneSettings, text: Tensor) -> Recogniser:
-    """A recogniser with CLIP's weights in its image tower; new modules are drawn from torch's RNG.
-
-    Raises:
-        UserError: see `load_image_tower` and `Recogniser`.
-    """
-    recogniser = Recogniser(settings, vision_config(backbone.model), text)
-    recogniser.image.load_state_dict(load_image_tower(backbone.model, backbone.weights))
-    return recogniser
+def make(
+    settings: ModelSettings, architecture: Mapping[str, Any], words: Sequence[str], text: Tensor
+) -> Recogniser:
+    """See `dfer.models.method.make`."""
+    return Recogniser(settings, vision_of(architecture), text)
 
 
 def _check(settings: ModelSettings, vision: VisionConfig, text: Tensor) -> None:

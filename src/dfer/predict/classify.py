@@ -61,11 +61,11 @@ def stored(
     Raises:
         ClipError: the clip cannot be read again.
     """
-    count = run.settings.model.frames
+    count, sampler = run.settings.model.frames, run.settings.train.sampler
     with tempfile.TemporaryDirectory() as folder:
         shard = Path(folder) / "faces.arrow"
         with ShardWriter(shard) as writer:
-            for number, faces in cut_faces(footage, windows, count):
+            for number, faces in cut_faces(footage, windows, count, sampler):
                 writer.add(str(number), faces)
         yield _Windows(
             footage.progress,
@@ -74,6 +74,7 @@ def stored(
             [0] * len(windows),  # there are no labels
             frames=count,
             size=run.image_size,
+            sampler=sampler,
         )
 
 
@@ -103,9 +104,9 @@ def classify(
     logits = inference.predict(run, data, batch=1, workers=0)
     probabilities = logits.double().softmax(dim=1).numpy()
     heat = heat_maps(run, data, probabilities.argmax(1)) if maps else [None] * len(windows)
-    count = run.settings.model.frames
+    count, sampler = run.settings.model.frames, run.settings.train.sampler
     return [
-        Prediction(window, window.chosen(count), row, map_)
+        Prediction(window, window.chosen(count, sampler), row, map_)
         for window, row, map_ in zip(windows, probabilities, heat, strict=True)
     ]
 

@@ -71,7 +71,7 @@ def follow(clip: Clip, backend: Backend, every: int, progress: Progress | None =
 
 
 def cut_faces(
-    footage: Footage, windows: Sequence[Window], count: int
+    footage: Footage, windows: Sequence[Window], count: int, sampler: str = "segments"
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Read the clip again and cut out the aligned faces that the model sees.
 
@@ -81,6 +81,7 @@ def cut_faces(
     Args:
         windows: each with a face somewhere.
         count: T.
+        sampler: of the model's run.
 
     Yields:
         a window's number, and its faces, uint8 RGB (T, FACE_SIZE, FACE_SIZE, 3).
@@ -92,7 +93,7 @@ def cut_faces(
     for window in windows:
         points = [face.points for face in footage.faces[window.start : window.stop]]
         matrices = transforms(points, FACE_SIZE)
-        for frame in window.chosen(count).tolist():
+        for frame in window.chosen(count, sampler).tolist():
             wanted[frame].append((window.number, matrices[frame - window.start]))
     cut: dict[int, list[np.ndarray]] = defaultdict(list)
     for number, frame in enumerate(footage.frames()):

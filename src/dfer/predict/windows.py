@@ -33,9 +33,9 @@ class Window:
             return f"{self.stop} images"
         return f"{self.start_s:.2f} – {self.end_s:.2f} s"
 
-    def chosen(self, count: int) -> np.ndarray:
-        """The frames int64 (T,) of the clip that a model sees: the middles of T segments."""
-        return self.start + sample_frames(self.stop - self.start, count, None)
+    def chosen(self, count: int, sampler: str) -> np.ndarray:
+        """The frames int64 (T,) of the clip that a model sees, see `sample_frames`."""
+        return self.start + sample_frames(self.stop - self.start, count, None, sampler)
 
 
 def cut_windows(times: np.ndarray, seconds: float, stride: float) -> list[Window]:

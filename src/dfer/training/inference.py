@@ -1,19 +1,46 @@
 """Logits of clips by a model: what training, evaluation and prediction share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from dfer.clips.loader import EvaluationClips, evaluation_batches
 from dfer.models.checkpoint import TrainedRun
-from dfer.models.recogniser import Recogniser
+from dfer.models.method import Method
 from dfer.training.device import precision, weights_in
 
 
 @torch.inference_mode()
+def frame_features_of(
+    model: Method,
+    data: EvaluationClips,
+    normalise: Callable[[Tensor], Tensor],
+    dtype: torch.dtype,
+    *,
+    batch: int,
+    workers: int,
+) -> Tensor:
+    """Z (clips, T, D) where the model is, in the order of `data`; see `logits_of`."""
+    model.eval()
+    with _evaluating(model, dtype):
+        batches = evaluation_batches(data, batch, workers)
+        return torch.cat([model.frame_features(normalise(frames)) for frames, _ in batches])
+
+
+@torch.inference_mode()
+def logits_from(model: Method, z: Tensor, dtype: torch.dtype, *, batch: int) -> Tensor:
+    """`logits_of` clips whose frame features are known."""
+    model.eval()
+    with _evaluating(model, dtype):
+        parts = [model.classify(model.aggregate(part)).cpu() for part in z.split(batch)]
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
 def logits_of(
-    model: Recogniser,
+    model: Method,
     data: EvaluationClips,
     normalise: Callable[[Tensor], Tensor],
     dtype: torch.dtype,
@@ -30,16 +57,23 @@ def logits_of(
         batch: clips that are computed at once.
         workers: processes that decode them.
     """
-    device = next(model.parameters()).device
     model.eval()
     logits = []
+    with _evaluating(model, dtype):
+        for frames, _ in evaluation_batches(data, batch, workers):
+            logits.append(model(normalise(frames)).cpu())
+    return torch.cat(logits)
+
+
+@contextmanager
+def _evaluating(model: Method, dtype: torch.dtype) -> Iterator[None]:
+    """Matrix products in `dtype`."""
+    device = next(model.parameters()).device
     with (
         weights_in(model, dtype),
         torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
     ):
-        for frames, _ in evaluation_batches(data, batch, workers):
-            logits.append(model(normalise(frames)).cpu())
-    return torch.cat(logits)
+        yield
 
 
 def predict(run: TrainedRun, data: EvaluationClips, *, batch: int, workers: int) -> Tensor:

@@ -34,4 +34,5 @@ def tested_clips(
         [run.classes.index(label) for label in rows.label],
         frames=run.settings.model.frames,
         size=run.image_size,
+        sampler=run.settings.train.sampler,
     )

@@ -1,8 +1,9 @@
 """One training: a fold, a seed and the settings of a variant → a checkpoint and its history.
 
-The optimisation of Section 4.1: AdamW, a linear warm-up and a cosine to `min_lr`, cross-entropy of
-Eq. 12. A killed training goes on from the epoch that it saved last (`state.pt` beside the
-checkpoint) and ends with the bytes of an uninterrupted one: every random draw has an address.
+The optimisation is that of Section 4.1 unless the settings say otherwise: AdamW, a linear warm-up
+and a cosine to `min_lr`, cross-entropy of Eq. 12. A killed training goes on
+from the epoch that it saved last (`state.pt` beside the checkpoint) and ends with the bytes of an
+uninterrupted one: every random draw has an address.
 
     python -m dfer.training.train --dataset mine --classes '{"happy": "happiness", "sad": "grief"}'
         --landmark-settings '{"backend": "dlib", "every": 8}' --splits splits/1.parquet --fold 1
@@ -16,8 +17,7 @@ import json
 import math
 import time
 import zipfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.clips.loader import EpochBatches, EvaluationClips, TrainClips, train_batches
+from dfer.clips.loader import (
+    Address,
+    EpochBatches,
+    EvaluationClips,
+    TrainClips,
+    train_batches,
+)
 from dfer.clips.store import ClipStore
 from dfer.errors import UserError, stage
 from dfer.files import atomic, read_parquet, write_parquet, write_text
 from dfer.models.backbone import normaliser, pixel_statistics, read_config, vision_config
 from dfer.models.checkpoint import TrainedRun, save_run
-from dfer.models.recogniser import Recogniser, build
+from dfer.models.method import Method, build, part_of
 from dfer.provenance import digest, file_digest, stamps
 from dfer.settings import RunSettings, TrainSettings, unused_modules
 from dfer.training.device import loader_workers, machine, pick_device, precision
-from dfer.training.inference import logits_of
+from dfer.training.inference import frame_features_of, logits_from, logits_of
 from dfer.training.metrics import confusion, uar, war
 from dfer.training.schedule import learning_rate
 from dfer.training.share import chosen
@@ -72,6 +78,7 @@ def train(
     settings: RunSettings,
     data: TrainClips,
     monitor: EvaluationClips | None,
+    words: Sequence[str],
     text: Tensor,
     state_path: Path,
     *,
@@ -81,13 +88,15 @@ def train(
     workers: int = 0,
     name: str = "run",
     stop: Callable[[list[dict[str, Any]]], bool] | None = None,
-) -> tuple[Recogniser, pd.DataFrame]:
-    """Train a `Recogniser` and return it at the chosen epoch, with the history of all epochs.
+) -> tuple[Method, pd.DataFrame]:
+    """Train a method's model and return it at the chosen epoch, with the history of all epochs.
+
+    Where nothing of it is trained (zero-shot CLIP) it is returned as it begins, after no epoch.
 
     Args:
         monitor: clips that are scored after each epoch; the epoch of the best WAR (the first of
             equals) is chosen: the checkpoint rules `val` and `test`. None is the rule `last`.
-        text: features of the class words, (#class, D).
+        words, text: the class words and their features, (#class, D).
         state_path: where the state is kept that a killed training goes on from.
         fingerprint: of code, settings and data; a state of another one is refused.
         workers: processes that decode clips.
@@ -100,42 +109,67 @@ def train(
     """
     recipe = settings.train
     torch.manual_seed(seed)  # the new modules' initial weights
-    model = build(settings.model, settings.backbone, text).to(device)
+    model = build(settings.model, settings.backbone, words, text).to(device)
     model.image.gradient_checkpointing = recipe.gradient_checkpointing
-    optimiser = torch.optim.AdamW(parameter_groups(model, recipe), betas=recipe.betas, fused=True)
     normalise = normaliser(pixel_statistics(settings.backbone), device)
     dtype = precision(recipe, model.image.config.width, device)
+    optimiser = None
     first, history, best = 0, [], None
     if state := read_state(state_path, fingerprint, name):
         model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
         first, history, best = state["epoch"], state["history"], state["best"]
-
-    batches = EpochBatches(
-        len(data.clips), recipe.batch, first=first, last=recipe.epochs, seed=seed
-    )
-    stream = train_batches(data, batches, device, workers)
+        if recipe.stage(first)[1] < first:  # within a stage
+            optimiser = new_optimiser(model, recipe.stage(first)[0])
+            optimiser.load_state_dict(state["optimiser"])
+    z_of_monitor: Tensor | None = None  # its frame features, while they stay the same
     saved, took = 0.0, 0.0  # when the state was saved last, and how long that took, in seconds
-    for epoch in range(first, recipe.epochs):
+    epochs = recipe.epochs if any(p.requires_grad for p in model.parameters()) else 0
+    for epoch in range(first, epochs):
         if stop is not None and stop(history):
             break
+        own, begun = recipe.stage(epoch)
+        if epoch in (first, begun):
+            if optimiser is None or epoch == begun:
+                optimiser = new_optimiser(model, own)
+            computing = {"batch": recipe.batch, "workers": workers}
+            batches = EpochBatches(
+                len(data.clips),
+                recipe.batch,
+                first=epoch,
+                last=begun + own.epochs,
+                seed=seed,
+                drop_last=recipe.drop_last,
+            )
+            if not batches.steps:
+                raise UserError(
+                    f"{name}: {len(data.clips)} clips are no whole batch of {recipe.batch}. Set "
+                    "train.batch lower, or train.drop_last to false."
+                )
+            alike, seen = model.sees_frames_alike(), data.as_they_are()
+            z_of_monitor = None
+            if alike and seen is not None:
+                z = frame_features_of(model, seen, normalise, dtype, **computing)
+                stream = known_batches(z, data, batches)
+            else:
+                stream = train_batches(data, batches, device, workers)
         began = time.perf_counter()
         model.train()
         counts, total, unread = np.zeros((len(text), len(text)), np.int64), 0.0, []
         for step in range(batches.steps):
-            frames, labels = next(stream)
-            lr = learning_rate(recipe, epoch * batches.steps + step, batches.steps)
+            inputs, labels = next(stream)
+            lr = learning_rate(own, (epoch - begun) * batches.steps + step, batches.steps)
             for group in optimiser.param_groups:
                 group["lr"] = lr * group["lr_factor"]
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                logits = model(normalise(frames))
-            loss = F.cross_entropy(logits, labels)
+                known = inputs.ndim == 3  # frame features, and no frames
+                z = inputs if known else model.frame_features(normalise(inputs))
+                loss, logits = model.loss(model.aggregate(z), labels)
             optimiser.zero_grad()
             loss.backward()
             if recipe.max_gradient_norm is not None:
                 nn.utils.clip_grad_norm_(model.parameters(), recipe.max_gradient_norm)
             optimiser.step()
-            unread.append((step, lr, loss.detach(), labels, logits.argmax(1)))
+            unread.append((step, lr, loss.detach(), labels, logits.detach().argmax(1)))
             if len(unread) < READ_EVERY and step + 1 < batches.steps:
                 continue
             for past, lr, loss, labels, found in unread:
@@ -150,13 +184,16 @@ def train(
                 counts += confusion(labels.cpu().numpy(), found.cpu().numpy(), len(text))
             unread.clear()
 
-        row = {"epoch": epoch + 1, "split": "train", "loss": total / len(data.clips)}
+        row = {"epoch": epoch + 1, "split": "train", "loss": total / int(counts.sum())}
         row |= {"uar": uar(counts), "war": war(counts), "lr": lr}
         history.append(row)
         if monitor is not None:
-            logits = logits_of(
-                model, monitor, normalise, dtype, batch=recipe.batch, workers=workers
-            )
+            if alike:
+                if z_of_monitor is None:
+                    z_of_monitor = frame_features_of(model, monitor, normalise, dtype, **computing)
+                logits = logits_from(model, z_of_monitor, dtype, batch=recipe.batch)
+            else:
+                logits = logits_of(model, monitor, normalise, dtype, **computing)
             row = row | {"split": recipe.checkpoint} | score(logits, monitor.labels)
             history.append(row)
             if best is None or row["war"] > best["war"]:
@@ -184,29 +221,54 @@ def train(
 
     if best is not None:
         model.load_state_dict(best["model"])
-    table = pd.DataFrame(history)
+    table = pd.DataFrame(history, columns=HISTORY.names[:-1])
     table["chosen"] = table.epoch == (best["epoch"] if best else table.epoch.max())
     return model, table
 
 
-def parameter_groups(model: Recogniser, recipe: TrainSettings) -> list[dict[str, Any]]:
-    """AdamW's groups: CLIP's tower and the new modules, each with and without weight decay.
+def new_optimiser(model: Method, recipe: TrainSettings) -> torch.optim.Optimizer:
+    """The optimiser of a recipe, of the parts that it does not freeze."""
+    model.train_parts(recipe.frozen)
+    groups = parameter_groups(model, recipe)
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(groups, momentum=recipe.momentum)
+    return torch.optim.AdamW(groups, betas=recipe.betas, eps=recipe.eps, fused=True)
 
-    Biases and other 1-D parameters do not decay. New modules learn at `lr` × `lr_factor`.
+
+def parameter_groups(model: Method, recipe: TrainSettings) -> list[dict[str, Any]]:
+    """An optimiser's groups: by learning rate, each with and without weight decay.
+
+    Biases and other 1-D parameters do not decay, unless `decay_all`. A part has the rate of
+    `part_lr`; else the image tower learns at `lr` and what is new at `lr` × `lr_factor`.
     """
-    new = model.new_parameters()
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        groups.setdefault((name in new, parameter.ndim > 1), []).append(parameter)
+        if parameter.requires_grad:
+            part = part_of(name)
+            factor = 1.0 if part == "image" else recipe.lr_factor
+            if part in recipe.part_lr:
+                factor = recipe.part_lr[part] / recipe.lr
+            decays = parameter.ndim > 1 or recipe.decay_all
+            groups.setdefault((factor, decays), []).append(parameter)
     return [
         {
             "params": parameters,
             "lr": recipe.lr,
-            "lr_factor": recipe.lr_factor if is_new else 1.0,
+            "lr_factor": factor,
             "weight_decay": recipe.weight_decay if decays else 0.0,
         }
-        for (is_new, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
+        for (factor, decays), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
+
+
+def known_batches(
+    z: Tensor, data: TrainClips, batches: Iterable[list[Address]]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """As `train_batches`, of frame features z (clips, T, D) that are known: no clip is decoded."""
+    z = z.clone()  # not an inference tensor, which no gradient may pass
+    for addresses in batches:
+        chosen = torch.tensor([index for _, index in addresses], device=z.device)
+        yield z[chosen], data.labels_of(addresses).to(z.device)
 
 
 def score(logits: Tensor, labels: Sequence[int]) -> dict[str, float]:
@@ -270,11 +332,12 @@ def read_clips(
     trained = (table.split == "train") & ~(table.held_out & (rule == "val"))
     trained[trained] = chosen(*clips(trained), settings.train.share, seed)
     augment = settings.train.augment
-    data = TrainClips(store, *clips(trained), frames=frames, size=size, augment=augment, seed=seed)
+    seen = {"frames": frames, "size": size, "sampler": settings.train.sampler}
+    data = TrainClips(store, *clips(trained), **seen, augment=augment, seed=seed)
     watched = {"last": None, "val": table.held_out, "test": table.split == "test"}[rule]
     if watched is None:
         return data, None
-    return data, EvaluationClips(store, *clips(watched), frames=frames, size=size)
+    return data, EvaluationClips(store, *clips(watched), **seen)
 
 
 def identify(
@@ -297,11 +360,13 @@ def identify(
     """
     return {
         "dataset": dataset,
-        "settings": asdict(settings),
+        "settings": settings.to_dict(),
         "fold": fold,
         "seed": seed,
         "classes": list(classes),
-        "code": stamps("dfer.training.train", without=unused_modules(settings)),
+        "code": stamps(
+            "dfer.training.train", settings.model.module, without=unused_modules(settings)
+        ),
         "inputs": [file_digest(path) for path in (splits, text)]
         + [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in store.paths],
     }
@@ -364,6 +429,7 @@ def main(args: argparse.Namespace) -> None:
         settings,
         data,
         monitor,
+        list(words.values()),
         text,
         state_path,
         fingerprint=digest([identity, decisive(surroundings)]),
@@ -372,8 +438,8 @@ def main(args: argparse.Namespace) -> None:
         workers=loader_workers(device, args.threads),
         name=f"{args.dataset} {settings.key} fold {args.fold} seed {args.seed}",
     )
-    epoch = int(history.epoch[history.chosen].max())
-    record = identity | {"environment": surroundings, "epoch": epoch}
+    epoch = max(history.epoch[history.chosen], default=0)  # none is trained of zero-shot CLIP
+    record = identity | {"environment": surroundings, "epoch": int(epoch)}
     write_text(json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False), args.out_record)
     write_parquet(history, args.out_history, HISTORY)
     run = TrainedRun(

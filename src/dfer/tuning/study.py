@@ -20,7 +20,6 @@ from dfer.errors import UserError
 from dfer.files import write_text
 from dfer.settings import ModelSettings, RunSettings, TrainSettings
 
-SECTIONS = {"model": ModelSettings, "train": TrainSettings}
 # `epochs` is the study's budget, `checkpoint` its protocol, the others are the machine's.
 FIXED = ("train.epochs", "train.checkpoint", "train.precision", "train.gradient_checkpointing")
 
@@ -63,8 +62,9 @@ class Study:
 
     def own_parameters(self) -> dict[str, Any]:
         """The tuned variant's own value of each parameter of the space."""
+        own = RunSettings.from_dict(self.settings)
         places = {name: name.partition(".") for name in self.space}
-        return {name: self.settings[section][key] for name, (section, _, key) in places.items()}
+        return {name: getattr(getattr(own, place), key) for name, (place, _, key) in places.items()}
 
     def score(self, row: dict[str, Any]) -> float:
         """The score of an epoch, in %, from the `uar` and `war` of its row."""
@@ -180,11 +180,15 @@ def differences(old: Any, new: Any, name: str = "") -> Iterable[str]:
         yield from differences(old.get(key, "nothing"), new.get(key, "nothing"), inner)
 
 
-def tunable() -> dict[str, type]:
-    """Parameters that a space may name, "section.key" → type; those of one plain value."""
+def tunable(model: type = ModelSettings) -> dict[str, type]:
+    """Parameters that a space may name, "section.key" → type; those of one plain value.
+
+    Args:
+        model: class of the method's settings.
+    """
     found = {}
-    for section, settings in SECTIONS.items():
-        default = settings()
+    for section, default in (("model", model()), ("train", TrainSettings())):
+        settings = type(default)
         for field in dataclasses.fields(settings):
             value, name = getattr(default, field.name), f"{section}.{field.name}"
             if isinstance(value, bool | int | float | str) and name not in FIXED:
@@ -214,7 +218,7 @@ def tuned_settings(own: RunSettings, path: Path | str) -> RunSettings:
     """
     try:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["settings"]
-        return RunSettings.from_dict(overlay(dataclasses.asdict(own), found))
+        return RunSettings.from_dict(overlay(own.to_dict(), found))
     except Exception as error:  # a YAML parser raises errors of many classes
         raise UserError(
             f"{path}: not the result of a study ({type(error).__name__}). Delete it and run again: "

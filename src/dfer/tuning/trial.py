@@ -14,7 +14,7 @@ is a failed trial: it is recorded with the reason, and the study goes on. What a
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def attempt(
     splits: Path | str,
     store: ClipStore,
     text: Path | str,
-    classes: Sequence[str],
+    classes: Mapping[str, str],
     runs: Path | None,
     state_path: Path,
     threads: int,
@@ -88,15 +88,15 @@ def attempt(
     Args:
         before: finished trials of earlier rounds.
         splits, text: paths of the clips of the fold and of the features of the class words.
-        classes: labels, in class order.
+        classes: label → class word, in class order.
         runs: folder of the dataset's runs, which are not trained again; None: none are known.
         state_path: where the state is kept that a killed training goes on from.
     """
     device = pick_device(threads)
     settings = study.trial_settings(parameters)
-    given = {"classes": classes, "fold": study.fold, "seed": study.seed}
+    given = {"classes": list(classes), "fold": study.fold, "seed": study.seed}
     data, monitor = read_clips(splits, store, settings, **given)
-    features = read_features(text, len(classes))
+    features, words = read_features(text, len(classes)), list(classes.values())
     surroundings = decisive(machine(settings, device, threads))
     identity = identify(
         settings, dataset=study.dataset, splits=splits, text=text, store=store, **given
@@ -116,6 +116,7 @@ def attempt(
                 settings,
                 data,
                 monitor,
+                words,
                 features,
                 state_path,
                 fingerprint=digest([identity, surroundings]),
@@ -137,7 +138,7 @@ def attempt(
         )
         return Trial(number, parameters, "PRUNED", [], scores, rungs, reason)
     (chosen,) = [row for row in history if row["split"] == "val" and row["chosen"]]
-    values = [study.score(chosen), *costs(study, settings, len(classes))]
+    values = [study.score(chosen), *costs(study, settings, words)]
     return Trial(number, parameters, "COMPLETE", values, scores, rungs, "")
 
 
@@ -170,11 +171,11 @@ def as_far_as_kept(history: list[dict[str, Any]], pruning: Pruning | None) -> li
     return history
 
 
-def costs(study: Study, settings: RunSettings, classes: int) -> list[float]:
+def costs(study: Study, settings: RunSettings, words: Sequence[str]) -> list[float]:
     """The true multiply–accumulates of one clip (G), where they are an objective."""
     if "macs" not in study.objectives:
         return []
-    return [flops.count(settings.model, settings.backbone, classes).macs_true / 1e9]
+    return [flops.count(settings.model, settings.backbone, words).macs_true / 1e9]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -209,7 +210,7 @@ def main(args: argparse.Namespace) -> None:
         splits=args.splits,
         store=ClipStore(args.store),
         text=args.text,
-        classes=list(json.loads(args.classes)),
+        classes=json.loads(args.classes),
         runs=args.run_folders,
         state_path=state_path,
         threads=args.threads,
