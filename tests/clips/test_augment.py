@@ -1,6 +1,7 @@
 """Augmentation against torchvision, operation by operation, on pictures of faces."""
 
 import colorsys
+import dataclasses
 
 import cv2
 import numpy as np
@@ -225,3 +226,46 @@ def test_all_frames_of_a_clip_are_augmented_alike(faces):
     assert (augmented == augmented[:1]).all()
     assert not np.array_equal(augmented, on_cpu(clip, other, 32))
     assert (clip == faces[:1]).all()
+
+
+def test_the_ratio_of_dfer_clip_s_crops_is_uniform_and_then_swapped():
+    """Half of the crops are wide: uniform in 3/4…4/3, log-uniform would be symmetric without it."""
+    settings = AugmentSettings(crop_scale=(0.3, 0.3), crop_ratio=(3 / 4, 4 / 3))
+    rng = np.random.default_rng(0)
+    ratios = {}
+    for law in ("log", "swapped"):
+        changed = dataclasses.replace(settings, crop_law=law)
+        crops = [augment.draw_crop(changed, 2000, 2000, rng) for _ in range(4000)]
+        ratios[law] = np.array([w / h for _, _, h, w in crops])
+        assert abs(np.log(ratios[law]).mean()) < 0.02
+    mean = np.mean([(r + 1 / r) / 2 for r in np.linspace(3 / 4, 4 / 3, 4001)])
+    assert ratios["swapped"].mean() == pytest.approx(mean, abs=0.01)
+    assert ratios["swapped"].min() > 3 / 4 - 1e-3 and ratios["swapped"].max() < 4 / 3 + 1e-3
+
+
+def test_a_clip_is_turned_as_one_about_its_middle():
+    frames = np.zeros((2, 41, 41, 3), np.uint8)
+    frames[:, 20, 20:] = 255  # from the middle to the right
+    turned = frames.copy()
+    augment.rotate(turned, 90)  # counter-clockwise, as torchvision and PIL do
+    assert (turned[:, :21, 20] == 255).all() and not turned[:, 21:].any()
+    assert (turned[0] == turned[1]).all()
+    tilted = np.full((1, 41, 41, 3), 255, np.uint8)
+    augment.rotate(tilted, 4)
+    assert (tilted[0, 0, 0] == 0).all() and (tilted[0, 20, 20] == 255).all()
+
+
+def test_no_rotation_draws_nothing_more(tiny_store):
+    """The runs of recipes without one see what they saw."""
+    from dfer.clips.loader import TrainClips
+    from dfer.clips.store import ClipStore
+
+    store = ClipStore(sorted(tiny_store[0].glob("*.arrow")))
+
+    def shown(**changes):
+        given = {"frames": 8, "size": 32, "augment": AugmentSettings(**changes), "seed": 0}
+        return TrainClips(store, ["c0-00"], [0], **given).decode((0, 0))
+
+    (still, maps), (turned, same) = shown(), shown(rotation=30.0)
+    assert all(map(np.array_equal, maps, same))
+    assert not np.array_equal(still, turned)

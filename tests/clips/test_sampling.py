@@ -32,3 +32,28 @@ def test_a_long_clip_has_all_its_frames_drawn():
         for frame in sample_frames(20, 8, np.random.default_rng(seed))
     }
     assert drawn == set(range(20))
+
+
+def test_dfer_clip_s_segments_have_whole_numbers_of_frames():
+    """In training the rest of a clip is never seen; in test the middles are those of `segments`."""
+    drawn = np.stack(
+        [sample_frames(39, 16, np.random.default_rng(n), "dfer_clip") for n in range(200)]
+    )
+    offsets = drawn - 2 * np.arange(16)
+    assert set(offsets.flatten()) == {0, 1}
+    for length in (17, 39, 160):
+        middles = sample_frames(length, 16, None)
+        assert sample_frames(length, 16, None, "dfer_clip").tolist() == middles.tolist()
+        by_hand = [int(length / 32 + k * length / 16) for k in range(16)]
+        assert middles.tolist() == by_hand
+
+
+def test_dfer_clip_shows_a_short_clip_whole_and_repeats_its_last_frame():
+    for rng in (None, np.random.default_rng(0)):
+        assert sample_frames(3, 8, rng, "dfer_clip").tolist() == [0, 1, 2, 2, 2, 2, 2, 2]
+        assert sample_frames(8, 8, rng, "dfer_clip").tolist() == list(range(8))
+
+
+def test_middle_frames_are_those_of_test():
+    rng = np.random.default_rng(0)
+    assert sample_frames(37, 8, rng, "middle").tolist() == sample_frames(37, 8, None).tolist()

@@ -106,6 +106,7 @@ DIRECT = {
     "dfer.models.flops": {"flops"},
     "dfer.models.interfit": INTERFIT,
     "dfer.models.lstm": INTERFIT,
+    "dfer.models.method": MODEL,
     "dfer.models.mlp": CLIP,
     "dfer.models.msta": INTERFIT,
     "dfer.models.recogniser": MODEL,
@@ -170,6 +171,16 @@ DIRECT = {
     "dfer.datasets.mafw": set(),
     "dfer.faces.face_alignment_68": set(),
     "dfer.faces.face_alignment_settings": set(),
+    # of other methods than this tree's (tests/workflow/test_methods.py)
+    **dict.fromkeys(
+        [
+            f"dfer.{place}.{name}"
+            for place in ("methods", "models.peers")
+            for name in ("zero_shot", "coop", "cocoop", "dfer_clip", "cliper")
+        ],
+        set(),
+    ),
+    "dfer.models.peers.prompt_learner": set(),
     # of no target of these: the figure of shares, whose trainings are its own; proofs, which need
     # LaTeX; predictions of one's own videos
     "dfer.figures.shares": set(),

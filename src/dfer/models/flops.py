@@ -63,7 +63,8 @@ class AsDefined(nn.Module):
 
     def __init__(self, model: Method):
         super().__init__()
-        self.model = model.eval()
+        self.model = model
+        self.eval()
         width = model.image.config.embed_dim
         model.classify(torch.empty(1, width, device=model.image.proj.device))  # text, once for all
 
@@ -74,7 +75,9 @@ class AsDefined(nn.Module):
 def count_module(build: Callable[[], nn.Module], shape: tuple[int, ...]) -> Counts:
     """The cost of the module that `build` makes, on one input of `shape`."""
     with torch.device("meta"), torch.no_grad():
-        module = build().eval()
+        module = build()
+        if module.training:
+            module.eval()
         layers = _PaperConvention(module)
         with FlopCounterMode(display=False) as flops:
             module(torch.empty(shape))

@@ -1,0 +1,99 @@
+"""All methods in one workflow: trained, in a table, and each rerun by its own files alone."""
+
+import pandas as pd
+import pytest
+from checkout import CONFIG
+
+pytestmark = pytest.mark.slow
+
+DESCRIPTORS = {"happiness": "a smile.", "sadness": "lowered eyes.", "fear": "an open mouth."}
+METHODS = {  # variant → settings; the tiny CLIP reads 16 tokens
+    "baseline": {"interfit": False, "aggregation": "mean", "blocks": 0},
+    "zero_shot": {"method": "zero_shot"},
+    "coop": {"method": "coop", "context": 4},
+    "cocoop": {"method": "cocoop"},
+    "dfer_clip": {"method": "dfer_clip", "context": 4, "descriptors": DESCRIPTORS},
+    "cliper": {"method": "cliper", "subclasses": 2},
+}
+STAGES = [{"epochs": 1, "frozen": ["image"]}, {"epochs": 1, "frozen": ["context"], "lr": 1e-4}]
+RECIPES = {"coop": {"optimiser": "sgd"}, "cliper": {"stages": STAGES, "warmup_epochs": 0}}
+TARGETS = ("results/table5.tex",)
+
+
+@pytest.fixture(scope="module")
+def tree(prepared, tmp_path_factory):
+    """A checkout in which each method is trained on one fold and stands in Table 5."""
+    tree = prepared.copy(tmp_path_factory.mktemp("methods"))
+    variants = {
+        name: {"model": model, "train": RECIPES.get(name, {})} for name, model in METHODS.items()
+    }
+    variants["coop_published"] = variants["coop"] | {"protocol": "as_published"}
+    published = {
+        "backbone": {"normalise": "none"},
+        "model": {"frames": 4},
+        "train": {"checkpoint": "test", "sampler": "dfer_clip", "augment": {"crop_law": "swapped"}},
+    }
+    lines = [f"5,{9 + n},{name},{name},,CLIP,,,,," for n, name in enumerate(variants)]
+    path = tree.folder / "config/reported.csv"
+    path.write_text(path.read_text() + "\n".join(lines) + "\n")
+    mine = CONFIG["datasets"]["mine"] | {"folds": [1]}
+    tree.configure(
+        CONFIG
+        | {
+            "datasets": {"mine": mine},
+            "variants": variants,
+            "protocols": {"as_published": published},
+        }
+    )
+    tree.snakemake(*TARGETS)
+    assert tree.jobs(*TARGETS) == {}
+    return tree
+
+
+def test_each_method_has_its_numbers_in_the_table(tree):
+    table = pd.read_parquet(tree.folder / "results/table5.parquet")
+    measured = table[table.source == "measured"].set_index(["variant", "metric"])
+    assert set(measured.index) == {
+        (name, metric) for name in (*METHODS, "coop_published") for metric in ("UAR", "WAR")
+    }
+    assert measured.value.between(0, 100).all()
+
+
+@pytest.mark.parametrize(
+    ("module", "methods"),
+    {
+        "models.peers.zero_shot": {"zero_shot"},
+        "models.peers.coop": {"coop"},
+        "models.peers.cocoop": {"cocoop"},
+        "models.peers.dfer_clip": {"dfer_clip"},
+        "models.peers.cliper": {"cliper"},
+        "models.peers.prompt_learner": {"coop", "cocoop", "dfer_clip", "cliper"},
+        "models.recogniser": {"backbone"},
+        "models.method": {"backbone", "zero_shot", "coop", "cocoop", "dfer_clip", "cliper"},
+        **{
+            f"methods.{name}": {name}
+            for name in ("zero_shot", "coop", "cocoop", "dfer_clip", "cliper")
+        },
+    }.items(),
+)
+def test_an_edit_reruns_the_runs_of_the_methods_that_use_it(tree, module, methods):
+    with tree.editing() as edit:
+        edit(f"src/dfer/{module.replace('.', '/')}.py", lambda text: text + "\nEDITED = True\n")
+        jobs = tree.jobs(*TARGETS)
+    changed = [job.split() for job, reason in jobs.items() if "Params have changed" in reason]
+    assert {words[0] for words in changed} <= {"train", "evaluate"}  # no table, no text
+    for rule in ("train", "evaluate"):
+        runs = [job.split()[2] for job in jobs if job.startswith(f"{rule} ")]
+        assert {run.partition(".")[0] for run in runs} == methods
+
+
+def test_a_method_more_reruns_nothing(tree):
+    """Its files stand beside the others', and no list names it."""
+    files = [tree.folder / f"src/dfer/{place}/mine.py" for place in ("methods", "models/peers")]
+    try:
+        for path in files:
+            path.write_text((path.with_name("zero_shot.py")).read_text())
+        assert tree.jobs(*TARGETS) == {}
+    finally:
+        for path in files:
+            path.unlink()
