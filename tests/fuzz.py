@@ -258,11 +258,12 @@ def _read_landmarks(folder: Path) -> Result:
 
 def _make_predictions(folder: Path) -> None:
     rows = [
-        ("mine", "full.0", "last", fold, 0, f"c{clip}", label, "happy", 0.1 * fold, -0.3)
+        ("mine", "full.0", "", "last", fold, 0, f"c{clip}", label, "happy", 0.1 * fold, -0.3)
         for fold in (1, 2)
         for clip, label in LISTED
     ]
-    names = ["dataset", "run", "checkpoint", "fold", "seed", "clip", "label", "prediction"]
+    names = ["dataset", "run", "protocol", "checkpoint", "fold", "seed"]
+    names += ["clip", "label", "prediction"]
     table = pd.DataFrame(rows, columns=[*names, "logit_happy", "logit_sad"])
     write_parquet(table, folder / "predictions.parquet")
 

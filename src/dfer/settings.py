@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 OWN = "bidirectional"  # the paper's method
-SAME = "same"  # the protocol of all runs whose variant names none
 
 
 LATER = {"later": True}
@@ -196,8 +195,9 @@ class RunSettings:
     backbone: BackboneSettings = field(default_factory=BackboneSettings)
     model: Any = field(default_factory=ModelSettings)  # or another method's settings
     train: TrainSettings = field(default_factory=TrainSettings)
-    # The name of how all methods are compared: frames, sampler, augmentation, checkpoint rule.
-    protocol: str = later(SAME)
+    # The name of the protocol (frames, sampler, augmentation, checkpoint rule …) where it is not
+    # the same as of all others, so that tables can say so.
+    protocol: str = later("")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunSettings":

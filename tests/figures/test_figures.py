@@ -66,7 +66,7 @@ def made_up(folds=(1, 2), seeds=(0, 1)):
                 table = table.assign(**names, prediction=[CLASSES[i] for i in predicted])
                 found["predictions"].append(table)
                 measured = evaluate.measure(labels, predicted, CLASSES)
-                found["metrics"].append(measured.assign(**names, checkpoint="last"))
+                found["metrics"].append(measured.assign(**names, protocol="", checkpoint="last"))
                 epochs = pd.DataFrame({"epoch": np.arange(1, 5), "loss": rng.random(4)})
                 epochs = epochs.assign(war=100 * rng.random(4), split="train", run=key)
                 found["history"].append(epochs.assign(file=f"{key}-{fold}-{seed}"))

@@ -16,14 +16,18 @@ KEYS = ["run", "against"]  # columns that name runs
 def predictions(seed, key, dataset="demo"):
     """Two folds and two seeds of 30 clips of three classes."""
     rng = np.random.default_rng(seed)
+    names = (dataset, key, "", "last")
     return pd.DataFrame(
         [
-            (dataset, key, "last", fold, seed, f"{fold}-{i}", "abc"[i % 3], "abc"[rng.integers(3)])
+            (*names, fold, seed, f"{fold}-{i}", "abc"[i % 3], "abc"[rng.integers(3)])
             for fold in (1, 2)
             for seed in (0, 1)
             for i in range(30)
         ],
-        columns=["dataset", "run", "checkpoint", "fold", "seed", "clip", "label", "prediction"],
+        columns=[
+            *("dataset", "run", "protocol", "checkpoint"),
+            *("fold", "seed", "clip", "label", "prediction"),
+        ],
     )
 
 
@@ -100,6 +104,7 @@ def test_memory_does_not_grow_with_the_resamples_of_a_large_dataset():
     clips = pd.DataFrame(
         {
             "dataset": "demo",
+            "protocol": "",
             "checkpoint": "last",
             "fold": 1,
             "seed": 0,

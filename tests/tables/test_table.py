@@ -11,6 +11,7 @@ from dfer.files import read_parquet, write_parquet
 from dfer.tables import flops as costs
 from dfer.tables import reported, table
 from dfer.tables.latex import escape, to_latex
+from dfer.tables.layout import arrange
 from dfer.tables.markdown import to_markdown
 from dfer.tables.numbers import NUMBERS, Dataset, numbers
 from dfer.tables.summary import SUMMARY
@@ -24,7 +25,22 @@ RUNS = {name: {"baseline": "clip.1", "full": "interfit.2"} for name in DATASETS}
 
 def summary():
     rows = [
-        (dataset, key, "last", metric, value, 1.25, value - 2, value + 2, value, 5, 3, 320, *more)
+        (
+            dataset,
+            key,
+            "",
+            "last",
+            metric,
+            value,
+            1.25,
+            value - 2,
+            value + 2,
+            value,
+            5,
+            3,
+            320,
+            *more,
+        )
         for dataset in DATASETS
         for key, value, more in (
             ("clip.1", 70.004, (None,) * 5),
@@ -57,6 +73,26 @@ def test_a_variant_that_no_paper_prints_has_a_row_of_its_own():
     assert set(own.source) == {"measured"} and set(own.method) == {"Ours, joint"}
     assert len(rows[rows.source == "reported"]) == (REPORTED.table == 5).sum()
     assert "Ours, joint" in to_latex(rows) and "Ours, joint" in to_markdown(rows)
+
+
+def test_numbers_of_another_protocol_say_so_and_are_ranked_apart():
+    """They chose their epoch on the test set, and saw twice the frames."""
+    measured = summary()
+    published = measured.run == "interfit.2"
+    measured.loc[published, ["protocol", "checkpoint"]] = ["as_published", "test"]
+    frame = numbers(1, CELLS, measured, None, DATASETS, RUNS)
+    for text, mark in (
+        (to_latex(frame), r"{\scriptsize as\_published}"),
+        (to_markdown(frame), "*as_p"),
+    ):
+        assert text.count(mark) >= 4
+        assert "same protocol: mean" in text and "as_published protocol: mean" in text
+    own = frame[frame.variant.isin(["baseline", "full"]) & (frame.source == "measured")]
+    assert set(own[own.variant == "full"].protocol) == {"as_published"}
+    ranked = [entry.rank for line in arrange(frame).lines for entry in line.entries if entry]
+    alike = numbers(1, CELLS, summary(), None, DATASETS, RUNS)
+    before = [entry.rank for line in arrange(alike).lines for entry in line.entries if entry]
+    assert before.count(1) - ranked.count(1) == 4  # no best of one
 
 
 def test_every_printed_number_stands_as_printed(frame):

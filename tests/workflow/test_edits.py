@@ -172,14 +172,11 @@ DIRECT = {
     "dfer.faces.face_alignment_68": set(),
     "dfer.faces.face_alignment_settings": set(),
     # of other methods than this tree's (tests/workflow/test_methods.py)
-    **dict.fromkeys(
-        [
-            f"dfer.{place}.{name}"
-            for place in ("methods", "models.peers")
-            for name in ("zero_shot", "coop", "cocoop", "dfer_clip", "cliper")
-        ],
-        set(),
-    ),
+    **{
+        f"dfer.{place}.{name}": set()
+        for place in ("methods", "models.peers")
+        for name in ("zero_shot", "coop", "cocoop", "dfer_clip", "cliper")
+    },
     "dfer.models.peers.prompt_learner": set(),
     # of no target of these: the figure of shares, whose trainings are its own; proofs, which need
     # LaTeX; predictions of one's own videos

@@ -19,7 +19,7 @@ from dfer.dag.experiment import Experiment
 from dfer.datasets import layouts
 from dfer.errors import UserError
 from dfer.faces import backends
-from dfer.settings import SAME, RunSettings
+from dfer.settings import RunSettings
 from dfer.tuning.study import tunable
 
 
@@ -192,10 +192,8 @@ def _contradictions(settings: RunSettings, words: tuple[str, ...]) -> list[str]:
 
 
 def _unknown_protocols(config: dict[str, Any]) -> Iterable[str]:
-    """Protocols of variants that stand nowhere, or under the name of the one of all others."""
+    """Protocols that variants name and that stand nowhere."""
     known = config.get("protocols", {})
-    if SAME in known:
-        yield f"protocols: {SAME!r} is the name of the settings without one; choose another name"
     for variant, values in config["variants"].items():
         name = values.get("protocol")
         if name is not None and name not in known:

@@ -26,11 +26,11 @@ def sources(frame: pd.DataFrame) -> list[str]:
             "from this code's model."
         )
     measured = frame[frame.source == "measured"]
-    for dataset, rows in measured.groupby("dataset", sort=False):
+    for (dataset, protocol), rows in measured.groupby(["dataset", "protocol"], sort=False):
         checkpoints = ", ".join(sorted(rows.checkpoint.unique()))
         synthetic = bool(rows.synthetic.iloc[0])
         lines.append(
-            f"Measured on {dataset}{' (synthetic)' * synthetic}: "
+            f"Measured on {dataset}{' (synthetic)' * synthetic}, {protocol or 'same'} protocol: "
             f"mean ± standard deviation over {rows.folds.max():.0f} fold(s) and "
             f"{rows.seeds.max():.0f} seed(s), {rows.clips.max():.0f} test clips, checkpoint rule: "
             f"{checkpoints}."

@@ -57,6 +57,8 @@ def _cell(entry: Entry | None) -> str:
         text += rf"\,$\pm$\,{entry.std:.2f}"
     if entry.difference is not None:
         text += f" ({entry.difference:+.2f})".replace("-", "$-$")
+    if entry.protocol:
+        text += rf" {{\scriptsize {escape(entry.protocol)}}}"
     return text
 
 

@@ -31,6 +31,7 @@ class Entry(NamedTuple):
     std: float | None
     difference: float | None  # in points; shown in brackets
     note: str  # of a reported number; or empty
+    protocol: str  # of a measured number, where it is not the same as of all others; or empty
 
 
 class Line(NamedTuple):
@@ -68,6 +69,7 @@ def arrange(frame: pd.DataFrame) -> Layout:
                 std=row.std if pd.notna(row.std) else None,
                 difference=row.difference if row.against in bases else None,
                 note=row.note if row.source == "reported" else "",
+                protocol=row.protocol if row.source == "measured" else "",
             )
             for row in rows.itertuples()
         }
@@ -92,11 +94,13 @@ def _columns(frame: pd.DataFrame) -> list[Column]:
 def _ranks(frame: pd.DataFrame) -> dict[int, int]:
     """Which numbers are the best (1) and the second best (2) of their column, by index in `frame`.
 
-    Only columns of UAR or WAR are ranked, and the second only where there are more than two rows.
+    Only columns of UAR or WAR are ranked, each protocol for itself, and the second only where there
+    are more than two rows.
     """
     ranks = {}
     scores = frame[frame.metric != "FLOPs"]
-    for _, column in scores.groupby(["source", "dataset", "synthetic", "metric"]):
+    alike = ["source", "dataset", "synthetic", "metric", "protocol"]
+    for _, column in scores.groupby(alike, dropna=False):
         if len(column) < 2:
             continue
         most = 2 if len(column) > 2 else 1

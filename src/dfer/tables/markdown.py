@@ -51,6 +51,8 @@ def _cell(entry: Entry | None, notes: list[str]) -> str:
         text += f" ± {entry.std:.2f}"
     if entry.difference is not None:
         text += f" ({entry.difference:+.2f})"
+    if entry.protocol:
+        text += f" *{entry.protocol}*"
     if entry.note:
         text += f" [{notes.index(entry.note) + 1}]"
     return text
@@ -62,7 +64,8 @@ def _measured(frame: pd.DataFrame) -> list[str]:
     if measured.empty:
         return []
     heads = ["Method", "Dataset", "Metric", "Mean ± std", "95 % interval", "Pooled"]
-    heads += ["Difference, 95 % interval", "p", "Folds × seeds", "Checkpoint", "Runs"]
+    heads += ["Difference, 95 % interval", "p", "Folds × seeds", "Protocol", "Checkpoint"]
+    heads += ["Runs"]
     rows = []
     for row in measured.sort_values(["dataset", "metric", "row"], kind="stable").itertuples():
         spread = f" ± {row.std:.2f}" if pd.notna(row.std) else ""
@@ -80,6 +83,7 @@ def _measured(frame: pd.DataFrame) -> list[str]:
             difference,
             p,
             f"{row.folds:.0f} × {row.seeds:.0f}",
+            row.protocol or "same",
             row.checkpoint,
             f"`{row.origin}`",
         ]
@@ -89,7 +93,7 @@ def _measured(frame: pd.DataFrame) -> list[str]:
         "**What was measured.**",
         "",
         _row(heads),
-        "|---|---|---|" + "---:|" * 6 + "---|---|",
+        "|---|---|---|" + "---:|" * 6 + "---|" * 3,
         *rows,
         "",
         "- 95 % interval: bootstrap of the mean over clips, drawn within each fold. Pooled: all "

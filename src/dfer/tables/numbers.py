@@ -2,8 +2,8 @@
 
 One tidy row a number (schema `NUMBERS`, the same for all tables). `source` says where it comes
 from: `reported` by a paper (`origin` names table and row), `measured` here (`origin` names the
-folder of the runs; folds, seeds and checkpoint rule have columns of their own), or `computed` here
-from the model's definition (FLOPs).
+folder of the runs; folds, seeds, protocol and checkpoint rule have columns of their own), or
+`computed` here from the model's definition (FLOPs).
 """
 
 from collections.abc import Mapping
@@ -36,6 +36,7 @@ NUMBERS = pa.schema(
         ("folds", pa.int32()),
         ("seeds", pa.int32()),
         ("clips", pa.int64()),  # test clips, all folds together
+        ("protocol", pa.string()),  # of a measured number; empty: the same as of all others
         ("checkpoint", pa.string()),  # rule: last, val or test
         ("against", pa.string()),  # what it is compared with: a run, or a method of the paper
         ("difference", pa.float64()),  # from it, in points

@@ -37,6 +37,7 @@ SUMMARY = pa.schema(
     [
         ("dataset", pa.string()),
         ("run", pa.string()),  # run key
+        ("protocol", pa.string()),  # its name; empty: the same as of all others
         ("checkpoint", pa.string()),  # rule: last, val or test
         ("metric", pa.string()),  # UAR or WAR, in %
         ("value", pa.float64()),
@@ -60,8 +61,8 @@ def summarise(predictions: pd.DataFrame, against: dict[str, str] | None = None) 
     """Summary rows of all runs of one or more datasets.
 
     Args:
-        predictions: rows of `predictions.parquet` files: dataset, run, checkpoint, fold, seed,
-            clip, label, prediction.
+        predictions: rows of `predictions.parquet` files: dataset, run, protocol, checkpoint,
+            fold, seed, clip, label, prediction.
         against: dataset → run key that all others of the dataset are compared with.
 
     Raises:
@@ -72,7 +73,7 @@ def summarise(predictions: pd.DataFrame, against: dict[str, str] | None = None) 
     outcomes: dict[str, dict[str, pd.DataFrame]] = {}
     for (dataset, key), runs in predictions.groupby(["dataset", "run"], sort=True):
         outcomes.setdefault(dataset, {})[key] = _by_clip(runs)
-    rules = predictions.drop_duplicates(["dataset", "run"]).set_index(["dataset", "run"]).checkpoint
+    named = predictions.drop_duplicates(["dataset", "run"]).set_index(["dataset", "run"])
     for dataset, tables in outcomes.items():
         base = (against or {}).get(dataset)
         if base in tables:
@@ -86,7 +87,8 @@ def summarise(predictions: pd.DataFrame, against: dict[str, str] | None = None) 
             row = {
                 "dataset": dataset,
                 "run": key,
-                "checkpoint": rules[dataset, key],
+                "protocol": named.protocol[dataset, key],
+                "checkpoint": named.checkpoint[dataset, key],
                 "metric": metric,
                 "value": each.mean(),
                 "std": each.std(ddof=1) if each.size > 1 else None,
@@ -241,7 +243,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Summarise all runs that are given."""
-    columns = ["dataset", "run", "checkpoint", "fold", "seed", "clip", "label", "prediction"]
+    columns = ["dataset", "run", "protocol", "checkpoint", "fold", "seed"]
+    columns += ["clip", "label", "prediction"]
     parts = [read_parquet(path, columns) for path in sorted(args.predictions)]
     empty = pd.DataFrame(columns=columns)
     summary = summarise(

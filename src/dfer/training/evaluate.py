@@ -4,7 +4,8 @@
         --splits splits/1.parquet --store store/*.arrow
         --out-predictions run/predictions.parquet --out-metrics run/metrics.parquet
 
-Both tables name the run in every row: dataset, run (its key), checkpoint (rule), fold, seed. The
+Both tables name the run in every row: dataset, run (its key), protocol, checkpoint (rule), fold,
+seed. The
 predictions have one row a clip: clip, label, prediction, and `logit_<class>` a class. The metrics
 are tidy: metric (UAR, WAR, recall, confusion), the class it is of, the class that was predicted
 (confusion only), value (in %, or clips), clips.
@@ -28,6 +29,7 @@ METRICS = pa.schema(
     [
         ("dataset", pa.string()),
         ("run", pa.string()),
+        ("protocol", pa.string()),
         ("checkpoint", pa.string()),
         ("fold", pa.int32()),
         ("seed", pa.int32()),
@@ -88,6 +90,7 @@ def main(args: argparse.Namespace) -> None:
     names = {
         "dataset": run.dataset,
         "run": args.run_key or run.settings.key,
+        "protocol": run.settings.protocol,
         "checkpoint": run.settings.train.checkpoint,
         "fold": run.fold,
         "seed": run.seed,
