@@ -1,6 +1,8 @@
 """The configuration: every shipped one holds, and what is wrong is named with its remedy."""
 
 import copy
+import dataclasses
+import typing
 from pathlib import Path
 
 import pytest
@@ -9,10 +11,19 @@ import yaml
 from dfer.dag.configuration import check_config
 from dfer.dag.experiment import Experiment, with_own_files
 from dfer.errors import UserError
-from dfer.settings import RunSettings
+from dfer.settings import (
+    OWN,
+    BackboneSettings,
+    RunSettings,
+    TrainSettings,
+    method_settings,
+    methods,
+)
+from dfer.tables import reported
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+SEVEN = ("happiness", "sadness", "neutral", "anger", "surprise", "disgust", "fear")
 SHIPPED = sorted((ROOT / "config").glob("*.yaml"))
 
 
@@ -238,3 +249,123 @@ def test_a_blank_class_word_is_refused(word):
 def test_words_that_clip_reads_alike_are_one():
     with pytest.raises(UserError, match=r"two classes have the word 'fear'"):
         check_config(change(["datasets", "demo", "classes", "sad"], " Fear "), SCHEMA)
+
+
+# ── Methods and protocols ───────────────────────────────────────────────────────────────────────
+
+
+def all_on():
+    """The paper's configuration with every variant enabled."""
+    config = read("paper.yaml")
+    for values in config["variants"].values():
+        values.pop("enabled", None)
+    return config
+
+
+def test_the_paper_s_configuration_holds_with_all_methods():
+    """And each row of Tables 1 and 5 that a method of ours can fill names its variant."""
+    config = all_on()
+    check_config(config, SCHEMA)
+    experiment = Experiment(config)
+    tables = experiment.table_variants(
+        reported.variants(reported.read(ROOT / "config/reported.csv"))
+    )
+    assert len(tables[5]) == 16 and tables[1] == ["cliper", "dfer_clip", "baseline", "full"]
+    used = {experiment.settings("dfew", name).method for name in tables[5] + tables[1]}
+    assert used == set(methods())
+    assert not any(
+        values.get("enabled", True)
+        for name, values in read("paper.yaml")["variants"].items()
+        if experiment.settings("dfew", name).method != OWN
+    )
+
+
+def test_a_variant_that_is_off_is_not_there():
+    experiment = Experiment(read("paper.yaml"))
+    assert "coop" not in experiment.variants and "full" in experiment.variants
+    config = read("paper.yaml")
+    config["tuning"]["dfew"]["variant"] = "coop"
+    with pytest.raises(UserError, match=r"dfew\.variant: 'coop' is off; set its `enabled` to true"):
+        check_config(config, SCHEMA)
+
+
+def test_a_method_takes_of_the_layers_below_the_keys_that_it_has():
+    config = change(["model"], {"frames": 4, "blocks": 3, "temperature": 0.02})
+    config["variants"]["coop"] = {"model": {"method": "coop", "context": 4}}
+    check_config(config, SCHEMA)
+    model = Experiment(config).settings("demo", "coop").model
+    assert (model.frames, model.temperature, model.context) == (4, 0.02, 4)
+    assert Experiment(config).settings("demo", "full").model.blocks == 3
+
+
+def test_a_protocol_stands_above_the_dataset_and_below_the_variant():
+    config = all_on()
+    config["variants"]["coop_as_published"] = {
+        "protocol": "as_published",
+        "model": {"method": "coop"},
+        "train": {"augment": {"flip": 0.0}},
+    }
+    experiment = Experiment(config)
+    same, published = (experiment.settings("dfew", f"coop{x}") for x in ("", "_as_published"))
+    assert (same.protocol, same.model.frames, same.train.checkpoint) == ("", 8, "last")
+    assert published.protocol == "as_published" and published.model.frames == 16
+    assert published.backbone.normalise == "none" and published.train.checkpoint == "test"
+    augment = published.train.augment
+    assert (augment.brightness, augment.flip, augment.crop_law) == (0.5, 0.0, "swapped")
+    elsewhere = experiment.settings("ferv39k", "coop_as_published").train.augment
+    assert (elsewhere.brightness, elsewhere.rotation) == (0.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"method": "coop", "contxt": 4}, r"model: no key 'contxt'; did you mean 'context'\?"),
+        ({"method": "coop", "blocks": 2}, r"model: no key 'blocks'; there is class_specific, "),
+        ({"method": "cooop"}, r"model\.method: no choice 'cooop'; did you mean 'coop'\?"),
+        ({"method": "coop", "position": "ende"}, r"no choice 'ende'; did you mean 'end'\?"),
+        ({"method": "cocoop", "context": 0}, r"model\.context: 0 is less than the minimum of 1"),
+        ({"method": "zero_shot", "templates": ["a face"]}, r"templates: 'a face' has no \{word\}"),
+        ({"method": "dfer_clip"}, r"descriptors: none of the class word 'happiness'"),
+        (
+            {"method": "dfer_clip", "frames": 17, "descriptors": dict.fromkeys(SEVEN, "a face.")},
+            r"positions: 17 frames need 18 of them",
+        ),
+        ({"context": 4}, r"model: no key 'context'"),  # of no other method than ours
+    ],
+)
+def test_a_fault_in_a_method_s_settings_is_named(model, message):
+    with pytest.raises(UserError, match=message):
+        check_config(change(["variants", "mine"], {"model": model}), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (["variants", "full"], {"protocol": "publ"}, r"full\.protocol: no protocol 'publ'"),
+        (["datasets", "demo", "protocols"], {"x": {}}, r"demo\.protocols: no protocol 'x'"),
+        (["train", "stages"], [{"lr": 1}], r"train\.stages\.0: the key 'epochs' is missing"),
+        (["train", "frozen"], ["imag"], r"frozen: no part 'imag'; there is image, "),
+    ],
+)
+def test_faults_of_protocols_and_recipes_are_named(keys, value, message):
+    with pytest.raises(UserError, match=message):
+        check_config(change(keys, value), SCHEMA)
+
+
+@pytest.mark.parametrize("name", methods())
+def test_the_schema_has_the_settings_of_each_method(name):
+    """No more keys, and no fewer; and its choices."""
+    rules = yaml.safe_load(SCHEMA.read_text())["$defs"][name]["properties"]
+    fields = {field.name: field for field in dataclasses.fields(method_settings(name))}
+    assert set(rules) - {"method"} == set(fields)
+    for key, field in fields.items():
+        if choices := typing.get_args(field.type) if "Literal" in str(field.type) else ():
+            assert rules[key]["enum"] == list(choices)
+
+
+@pytest.mark.parametrize(
+    ("section", "settings"), [("train", TrainSettings), ("backbone", BackboneSettings)]
+)
+def test_the_schema_has_all_settings_of_a_section(section, settings):
+    rules = yaml.safe_load(SCHEMA.read_text())["$defs"][section]["properties"]
+    assert set(rules) == {field.name for field in dataclasses.fields(settings)}

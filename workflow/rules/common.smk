@@ -291,7 +291,8 @@ def code(*stages, optional=frozenset(), unused=lambda wildcards: set(), method=N
         def stamp(wildcards):
             own = [method(wildcards)] if method else []
             used = provenance.modules(*stages, *own, without=unused(wildcards))
-            return provenance.stamp(module) if module in used else None
+            # Snakemake compares sets: what another job has of a module of its own is no change here.
+            return provenance.stamp(module if module in used else stages[0])
 
         return stamp
 

@@ -18,7 +18,10 @@ def records_of_dataset(wildcards):
 def settings_of_variants(wildcards):
     """JSON: variant → its settings on a dataset."""
     return as_json(
-        {name: asdict(EXPERIMENT.settings(wildcards.dataset, name)) for name in EXPERIMENT.variants}
+        {
+            name: EXPERIMENT.settings(wildcards.dataset, name).to_dict()
+            for name in EXPERIMENT.variants
+        }
     )
 
 

@@ -192,8 +192,11 @@ def _contradictions(settings: RunSettings, words: tuple[str, ...]) -> list[str]:
 
 
 def _unknown_protocols(config: dict[str, Any]) -> Iterable[str]:
-    """Protocols that variants name and that stand nowhere."""
+    """Protocols that datasets and variants name and that stand nowhere."""
     known = config.get("protocols", {})
+    for dataset, values in config["datasets"].items():
+        for name in sorted(set(values.get("protocols", {})) - set(known)):
+            yield f"datasets.{dataset}.protocols: no protocol {name!r}; {nearest(name, known)}"
     for variant, values in config["variants"].items():
         name = values.get("protocol")
         if name is not None and name not in known:
@@ -225,11 +228,13 @@ def _unsound_studies(
 def _unknown_names(config: dict[str, Any], experiment: Experiment, name: str) -> Iterable[str]:
     """Names in a study that nothing has: its variant, its datasets, the parameters of its space."""
     what, variants, known = config["tuning"][name], config["variants"], tunable()
-    if what["variant"] in variants and "tuned" not in variants[what["variant"]]:
+    if what["variant"] in experiment.variants and "tuned" not in variants[what["variant"]]:
         any_dataset = next(iter(config["datasets"]))
         known = tunable(type(experiment.settings(any_dataset, what["variant"]).model))
     if what["variant"] not in variants:
         yield f".variant: no variant {what['variant']!r}; {nearest(what['variant'], variants)}"
+    elif what["variant"] not in experiment.variants:
+        yield f".variant: {what['variant']!r} is off; set its `enabled` to true"
     elif "tuned" in variants[what["variant"]]:
         yield f".variant: {what['variant']!r} is itself tuned; name one that is not"
     for dataset in what.get("datasets", []):

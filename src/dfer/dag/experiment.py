@@ -47,7 +47,8 @@ class Dataset:
     @classmethod
     def read(cls, name: str, values: Mapping[str, Any]) -> "Dataset":
         """A dataset from its part of a configuration."""
-        given = {key: value for key, value in values.items() if key not in (*SECTIONS, "figures")}
+        elsewhere = (*SECTIONS, "figures", "protocols")
+        given = {key: value for key, value in values.items() if key not in elsewhere}
         if "render" in values:
             given["render"] = Rendering(**values["render"])
             given["root"] = f"results/{name}/release"
@@ -91,7 +92,7 @@ class Experiment:
     Attributes:
         datasets: those that runs are trained on, by name.
         stored: the same, and the stills of the demo's CLIP.
-        variants: by name.
+        variants: those that are enabled, by name.
         seeds: of the runs; see `table_seeds` and `seeds_of`.
         shares: of the train clips, that the figure of shares compares.
         studies: names of the studies; see `study`.
@@ -108,6 +109,7 @@ class Experiment:
         self.variants = {
             name: Variant(name, _sections(values), values.get("tuned"), values.get("protocol"))
             for name, values in config["variants"].items()
+            if values.get("enabled", True)
         }
         self.seeds: list[int] = config["seeds"]
         self.table_seeds: Mapping[str, list[int]] = config.get("table_seeds", {})
@@ -133,8 +135,9 @@ class Experiment:
         A smaller share is trained on for as many steps, so for more epochs.
 
         Later ones win, key by key: the defaults, the configuration's, the dataset's, those of the
-        variant's protocol, the variant's. A tuned variant starts from the one that its study tunes;
-        what the study finds comes last, once it is known (`best.yaml`).
+        variant's protocol (for all datasets, then for this one), the variant's. A tuned variant
+        starts from the one that its study tunes; what the study finds comes last, once it is known
+        (`best.yaml`).
 
         Of what stands below a variant its method takes the keys of `model` that it has.
         """
@@ -144,7 +147,9 @@ class Experiment:
             own.insert(0, self.variants[self.tuned_variant(study)])
         protocol = next((v.protocol for v in reversed(own) if v.protocol), None)
         if protocol is not None:
+            here = self._config["datasets"][dataset].get("protocols", {})
             layers.append(_sections(self._config["protocols"][protocol]))
+            layers.append(_sections(here.get(protocol, {})))
         changes = [v.changes for v in own]
         methods = [layer.get("model", {}).get("method") for layer in (*layers, *changes)]
         method = next(filter(None, reversed(methods)), OWN)
