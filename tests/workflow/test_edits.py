@@ -177,6 +177,7 @@ DIRECT = {
         for place in ("methods", "models.peers")
         for name in ("zero_shot", "coop", "cocoop", "dfer_clip", "cliper")
     },
+    "dfer.models.peers.convert_dfer_clip": set(),
     "dfer.models.peers.prompt_learner": set(),
     # of no target of these: the figure of shares, whose trainings are its own; proofs, which need
     # LaTeX; predictions of one's own videos

@@ -291,7 +291,7 @@ def code(*stages, optional=frozenset(), unused=lambda wildcards: set(), method=N
         def stamp(wildcards):
             own = [method(wildcards)] if method else []
             used = provenance.modules(*stages, *own, without=unused(wildcards))
-            # Snakemake compares sets: what another job has of a module of its own is no change here.
+            # Snakemake compares sets: a module that only other jobs use is no change of this one.
             return provenance.stamp(module if module in used else stages[0])
 
         return stamp
