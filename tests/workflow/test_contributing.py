@@ -198,18 +198,18 @@ def test_a_variant_is_planned_trained_and_in_a_table(complete, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_method_is_trained_and_its_edit_reruns_it_alone(complete, tmp_path):
+def test_a_method_is_trained_alone_and_so_is_its_edit(complete, tmp_path):
     tree = complete.copy(tmp_path)
     assert list(perform(tree, METHOD)) == ["attention"]
     own_tests(tree, METHOD)
     done = tree.snakemake("results/table1.tex")
-    assert ran(done)["train"] == 3  # of the others, too: all use the file with its branch
+    assert ran(done)["train"] == ran(done)["evaluate"] == 1  # of the new method alone
     table = pd.read_parquet(tmp_path / "results/table1.parquet")
     measured = table[table.variant == "attention"]
     assert set(measured.metric) == {"UAR", "WAR"} and measured.value.between(0, 100).all()
 
     with tree.editing() as edit:
-        edit("src/dfer/models/attention_pooling.py", lambda text: text + "\nEDITED = 1\n")
+        edit("src/dfer/models/peers/attention.py", lambda text: text + "\nEDITED = 1\n")
         jobs = tree.jobs("results/table1.tex")
     runs = [job for job in jobs if job.startswith(("train ", "evaluate "))]
     assert len(runs) == 2 and all("attention" in job for job in runs)
