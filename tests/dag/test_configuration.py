@@ -369,3 +369,31 @@ def test_the_schema_has_the_settings_of_each_method(name):
 def test_the_schema_has_all_settings_of_a_section(section, settings):
     rules = yaml.safe_load(SCHEMA.read_text())["$defs"][section]["properties"]
     assert set(rules) == {field.name for field in dataclasses.fields(settings)}
+
+
+def with_study(parameter, low, high):
+    config = change(["variants", "coop"], {"model": {"method": "coop", "context": 4}})
+    space = {parameter: {"name": "IntDistribution", "low": low, "high": high}}
+    study = {"variant": "coop", "rounds": 1, "width": 1, "space": space}
+    return config | {"tuning": {"context": study}}
+
+
+def test_a_study_tunes_the_settings_of_its_variant_s_method():
+    config = with_study("model.context", 1, 8)
+    check_config(config, SCHEMA)
+    study = Experiment(config).study("demo", "context")
+    assert study.own_parameters() == {"model.context": 4}
+    assert study.trial_settings({"model.context": 2}).model.context == 2
+    assert study.trial_settings({}).method == "coop"
+
+
+@pytest.mark.parametrize(
+    ("study", "message"),
+    [
+        (("model.blocks", 1, 4), r"space: no parameter 'model\.blocks'"),
+        (("model.context", 0, 4), r"space\.model\.context: 0 is less than the minimum of 1"),
+    ],
+)
+def test_a_study_of_what_its_method_has_not_is_refused(study, message):
+    with pytest.raises(UserError, match=message):
+        check_config(with_study(*study), SCHEMA)

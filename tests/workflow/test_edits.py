@@ -179,9 +179,10 @@ DIRECT = {
     },
     "dfer.models.peers.convert_dfer_clip": set(),
     "dfer.models.peers.prompt_learner": set(),
-    # of no target of these: the figure of shares, whose trainings are its own; proofs, which need
-    # LaTeX; predictions of one's own videos
+    # of no target of these: the figure of shares, whose trainings are its own; costs; proofs, which
+    # need LaTeX; predictions of one's own videos
     "dfer.figures.shares": set(),
+    "dfer.tables.costs": set(),
     "dfer.tables.proof": set(),
     "dfer.predict.__main__": set(),
     "dfer.predict.classify": set(),

@@ -317,6 +317,16 @@ def classes(wildcards):
     return as_json(STORED[wildcards.dataset].classes)
 
 
+def settings_of_variants(wildcards):
+    """JSON: variant → its settings on a dataset."""
+    return as_json(
+        {
+            name: EXPERIMENT.settings(wildcards.dataset, name).to_dict()
+            for name in EXPERIMENT.variants
+        }
+    )
+
+
 def synthetic(wildcards):
     """The flag that says that a dataset is synthetic, where it is."""
     return ["--synthetic"] if STORED[wildcards.dataset].synthetic else []

@@ -15,16 +15,6 @@ def records_of_dataset(wildcards):
     return [path for path in tables_runs("run.json") if path.startswith(folder)]
 
 
-def settings_of_variants(wildcards):
-    """JSON: variant → its settings on a dataset."""
-    return as_json(
-        {
-            name: EXPERIMENT.settings(wildcards.dataset, name).to_dict()
-            for name in EXPERIMENT.variants
-        }
-    )
-
-
 def archived(wildcards):
     """Of every run of every table: what it predicted, how it learnt, what it was."""
     names = ("predictions.parquet", "metrics.parquet", "history.parquet", "run.json")

@@ -2,7 +2,7 @@
 
 REQUIRED INPUTS: predictions of the runs that a table's rows name; config/reported.csv
 OUTPUTS: results/table<n>.{parquet,tex,md}, results/flops.{parquet,txt},
-    results/summary/table<n>.parquet, results/proof/
+    results/<dataset>/costs.{parquet,txt}, results/summary/table<n>.parquet, results/proof/
 """
 
 WITH_FLOPS = reported.with_flops(PRINTED)
@@ -95,6 +95,37 @@ rule flops:
     shell:
         "python -m dfer.tables.flops"
         " --reported {input:q}"
+        " --out {output.parquet:q}"
+        " --out-text {output.text:q}"
+        " |& tee {log:q}"
+
+
+rule costs:
+    """What each variant of the configuration costs, of whatever method; no data, no weights."""
+    input:
+        lambda w: sorted(
+            {
+                name
+                for (dataset, _), own in SETTINGS.items()
+                for name in backbone_files(own.backbone)
+                if dataset == w.dataset and name.endswith(".json")
+            }
+        ),
+    output:
+        parquet="results/{dataset}/costs.parquet",
+        text="results/{dataset}/costs.txt",
+    log:
+        "results/logs/{dataset}/costs.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.tables.costs", *sorted(METHODS)),
+        settings=settings_of_variants,
+        classes=classes,
+    shell:
+        "python -m dfer.tables.costs"
+        " --variant-settings {params.settings:q}"
+        " --classes {params.classes:q}"
         " --out {output.parquet:q}"
         " --out-text {output.text:q}"
         " |& tee {log:q}"
