@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 OWN = "bidirectional"  # the paper's method
-
-
 LATER = {"later": True}
 
 
@@ -156,17 +154,14 @@ class TrainSettings:
     def faults(self, parts: tuple[str, ...]) -> list[str]:
         """What does not go together, for a model of these parts."""
         if self.stages:
-            found = [
-                f"stage {number}: {fault}"
-                for number, changes in enumerate(self.stages, 1)
-                for fault in self.stage(sum(s["epochs"] for s in self.stages[: number - 1]))[
-                    0
-                ].faults(parts)
-            ]
-            total = sum(changes["epochs"] for changes in self.stages)
-            if total != self.epochs:
+            found, first = [], 0
+            for number, changes in enumerate(self.stages, 1):
+                own, _ = self.stage(first)
+                found += [f"stage {number}: {fault}" for fault in own.faults(parts)]
+                first += changes["epochs"]
+            if first != self.epochs:
                 found.append(
-                    f"the stages have {total} epochs together, and epochs is {self.epochs}"
+                    f"the stages have {first} epochs together, and epochs is {self.epochs}"
                 )
             return found
         found = []
@@ -185,6 +180,8 @@ class TrainSettings:
             for part in named:
                 if part not in parts:
                     found.append(f"{key}: no part {part!r}; there is {', '.join(parts)}")
+        if parts and not set(parts) - set(self.frozen):
+            found.append("frozen: nothing is left to train")
         return found
 
 

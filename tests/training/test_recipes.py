@@ -201,7 +201,7 @@ def test_stages_train_their_parts_one_after_the_other(folder, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("killed_after", [1, 2, 4])
+@pytest.mark.parametrize("killed_after", [1, 2, 4, 5])
 def test_a_training_killed_in_or_between_stages_ends_with_the_same_bytes(
     folder, monkeypatch, killed_after
 ):
@@ -229,6 +229,7 @@ def test_a_training_killed_in_or_between_stages_ends_with_the_same_bytes(
         ({"schedule": "step", "warmup_epochs": 2}, "schedule: step has no warm-up"),
         ({"frozen": ["imag"]}, "frozen: no part 'imag'; there is image, context"),
         ({"part_lr": {"txt": 1e-3}}, "part_lr: no part 'txt'"),
+        ({"frozen": ["image", "context"]}, "frozen: nothing is left to train"),
         ({"restart": 2, "warmup_epochs": 1}, "restart: .* no warm-up"),
         ({"epochs": 1, "stages": [{"epochs": 1, "lr": 1e-9}]}, "stage 1: min_lr is above lr"),
     ],

@@ -118,7 +118,7 @@ def train(
     if state := read_state(state_path, fingerprint, name):
         model.load_state_dict(state["model"])
         first, history, best = state["epoch"], state["history"], state["best"]
-        if recipe.stage(first)[1] < first:  # within a stage
+        if recipe.stage(first)[1] < first < recipe.epochs:  # within a stage
             optimiser = new_optimiser(model, recipe.stage(first)[0])
             optimiser.load_state_dict(state["optimiser"])
     z_of_monitor: Tensor | None = None  # its frame features, while they stay the same
