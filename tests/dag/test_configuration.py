@@ -283,9 +283,11 @@ def test_the_paper_s_configuration_holds_with_all_methods():
 def test_a_variant_that_is_off_is_not_there():
     experiment = Experiment(read("paper.yaml"))
     assert "coop" not in experiment.variants and "full" in experiment.variants
+    experiment = Experiment(read("paper.yaml") | {"enable": ["coop"]})
+    assert "coop" in experiment.variants and "cocoop" not in experiment.variants
     config = read("paper.yaml")
     config["tuning"]["dfew"]["variant"] = "coop"
-    with pytest.raises(UserError, match=r"dfew\.variant: 'coop' is off; set its `enabled` to true"):
+    with pytest.raises(UserError, match=r"dfew\.variant: 'coop' is off; name it in `enable`"):
         check_config(config, SCHEMA)
 
 
@@ -341,6 +343,7 @@ def test_a_fault_in_a_method_s_settings_is_named(model, message):
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
+        (["enable"], ["ful"], r"enable: no variant 'ful'; did you mean 'full'\?"),
         (["variants", "full"], {"protocol": "publ"}, r"full\.protocol: no protocol 'publ'"),
         (["datasets", "demo", "protocols"], {"x": {}}, r"demo\.protocols: no protocol 'x'"),
         (["train", "stages"], [{"lr": 1}], r"train\.stages\.0: the key 'epochs' is missing"),

@@ -97,6 +97,7 @@ def test_runs_do_not_hang_on_which_other_methods_are_configured(tree):
         config["variants"]["coop"]["enabled"] = False
         tree.configure(config)
         assert {job.split()[0] for job in tree.jobs(*TARGETS)} == {"summary", "table"}
+        assert tree.jobs("--config", "enable=[coop]", "--", *TARGETS) == {}
     finally:
         config["variants"]["coop"].pop("enabled")
         tree.configure(config)

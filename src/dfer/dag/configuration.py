@@ -40,7 +40,8 @@ def check_config(config: dict[str, Any], schema: Path, files: Iterable[Path] = (
     faults = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
     lines = list(dict.fromkeys(line for fault in faults for line in _explain(fault)))
     if not lines:
-        lines = [*_unsound_datasets(config), *_unknown_protocols(config)]
+        lines = [*_unsound_datasets(config), *_unknown_variants(config)]
+        lines += _unknown_protocols(config)
     if not lines:
         experiment = Experiment(config)
         lines = list(_unsound_studies(config, experiment, rules))
@@ -191,6 +192,13 @@ def _contradictions(settings: RunSettings, words: tuple[str, ...]) -> list[str]:
     return [*settings.model.faults(words), *settings.train.faults(settings.model.parts)]
 
 
+def _unknown_variants(config: dict[str, Any]) -> Iterable[str]:
+    """Names that `enable` has and no variant."""
+    for name in config.get("enable", []):
+        if name not in config["variants"]:
+            yield f"enable: no variant {name!r}; {nearest(name, config['variants'])}"
+
+
 def _unknown_protocols(config: dict[str, Any]) -> Iterable[str]:
     """Protocols that datasets and variants name and that stand nowhere."""
     known = config.get("protocols", {})
@@ -234,7 +242,7 @@ def _unknown_names(config: dict[str, Any], experiment: Experiment, name: str) ->
     if what["variant"] not in variants:
         yield f".variant: no variant {what['variant']!r}; {nearest(what['variant'], variants)}"
     elif what["variant"] not in experiment.variants:
-        yield f".variant: {what['variant']!r} is off; set its `enabled` to true"
+        yield f".variant: {what['variant']!r} is off; name it in `enable`"
     elif "tuned" in variants[what["variant"]]:
         yield f".variant: {what['variant']!r} is itself tuned; name one that is not"
     for dataset in what.get("datasets", []):

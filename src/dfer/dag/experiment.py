@@ -109,7 +109,7 @@ class Experiment:
         self.variants = {
             name: Variant(name, _sections(values), values.get("tuned"), values.get("protocol"))
             for name, values in config["variants"].items()
-            if values.get("enabled", True)
+            if values.get("enabled", True) or name in config.get("enable", [])
         }
         self.seeds: list[int] = config["seeds"]
         self.table_seeds: Mapping[str, list[int]] = config.get("table_seeds", {})
