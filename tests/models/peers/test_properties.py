@@ -15,6 +15,7 @@ from dfer.models.method import build, part_of
 from dfer.models.peers import cliper as cliper_model
 from dfer.models.peers import dfer_clip as dfer_clip_model
 from dfer.settings import RunSettings, TrainSettings
+from dfer.training.device import weights_in
 from dfer.training.train import new_optimiser
 
 DESCRIPTORS = dict(zip(WORDS, GOLDEN["texts"], strict=True))
@@ -198,7 +199,7 @@ def test_bfloat16_stays_near_float32(model, name):
     with torch.inference_mode():
         exact = made(clips(8))
         made.eval()
-        with torch.autocast("cpu", torch.bfloat16):
+        with weights_in(made, torch.bfloat16), torch.autocast("cpu", torch.bfloat16):
             logits = made(clips(8))
     assert logits.dtype == torch.float32
     torch.testing.assert_close(logits, exact, rtol=0, atol=1.0)  # of ±100: cosines to 0.01
