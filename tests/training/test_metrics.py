@@ -48,12 +48,15 @@ def runs(*hits, seeds=1):
     """Predictions: one fold a list of (label, right?) pairs, the same in every seed."""
     return pd.DataFrame(
         [
-            ("d", "k.0", "last", fold, seed, f"{fold}-{i}", label, label if right else "?")
+            ("d", "k.0", "", "last", fold, seed, f"{fold}-{i}", label, label if right else "?")
             for fold, pairs in enumerate(hits, 1)
             for seed in range(seeds)
             for i, (label, right) in enumerate(pairs)
         ],
-        columns=["dataset", "run", "checkpoint", "fold", "seed", "clip", "label", "prediction"],
+        columns=[
+            *("dataset", "run", "protocol", "checkpoint"),
+            *("fold", "seed", "clip", "label", "prediction"),
+        ],
     )
 
 
