@@ -246,8 +246,6 @@ def text_features(dataset, backbone):
 
 # What each figure compares: name in the figure → variant. Those of the paper have its numbers.
 COMPARED = {
-    "figure2": {"Text prompt": "text_prompt", "Text and visual prompts": "both_prompts"},
-    "figure4": {"Without text": "without_text", "With text": "full"},
     "shares": {
         "w/o text": "without_text",
         "w/ text, no BiEhPro": "interfit_msta",
@@ -255,6 +253,8 @@ COMPARED = {
         "text prompt": "text_prompt",
         "both prompts": "both_prompts",
     },
+    "figure2": {"Text prompt": "text_prompt", "Text and visual prompts": "both_prompts"},
+    "figure4": {"Without text": "without_text", "With text": "full"},
     **dict.fromkeys(
         ("figure5", "confusion", "recall", "learning"),
         {"Baseline": "baseline", "Full model": "full"},

@@ -50,8 +50,8 @@ def parser() -> argparse.ArgumentParser:
     add("--face-model", type=Path, required=True, help="the face model's wheel")
     add("--people", type=int, default=Rendering.people, help="number of people of the release")
     add("--stills", type=int, default=Rendering.stills, help="images of a person and class")
-    add("--size", type=int, default=Rendering.size, help="side of the images, in pixels")
-    add("--seed", type=int, default=Rendering.seed, help="seed of all that was drawn")
+    add("--size", type=int, default=Rendering.size, help="side of written images, in pixels")
+    add("--seed", type=int, default=Rendering.seed, help="seed of all that is drawn")
     add("--out", type=Path, required=True, help="output (the captions)")
     return top
 

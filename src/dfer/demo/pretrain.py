@@ -51,7 +51,7 @@ LARGEST_GRADIENT_NORM = 1.0
 LARGEST_SCALE = 100.0  # of the logits, as CLIP's
 COMPOSED = 48  # captions that a batch's images are contrasted with, beside all phrases
 CROP = AugmentSettings(crop_scale=(0.9, 1.0), brightness=0, contrast=0, saturation=0, hue=0)
-LOOKS_WEIGHT = 0.25  # who and how, beside the expression, the units and how strong they are
+LOOKS_WEIGHT = 0.25  # of who and how, beside the expression, the units and how strong they are
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,12 @@ def teach(
     clip.visual.load_state_dict(image.state_dict())
 
 
+def save(clip: open_clip.CLIP, out: Path) -> None:
+    """Write the whole CLIP as an open_clip state dict."""
+    state = {key: value.contiguous() for key, value in clip.state_dict().items()}
+    write_bytes(as_safetensors(state), out)
+
+
 def main(args: argparse.Namespace) -> None:
     """Teach a new CLIP on the stills of a fold's train set, and write it."""
     torch.set_num_threads(args.threads)
@@ -236,8 +242,7 @@ def main(args: argparse.Namespace) -> None:
         warmup_epochs=math.ceil(WARMUP * args.epochs),
     )
     teach(clip, vision, stills, normalise, settings, args.seed)
-    state = {key: value.cpu().contiguous() for key, value in clip.state_dict().items()}
-    write_bytes(as_safetensors(state), args.out)
+    save(clip, args.out)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -249,7 +254,12 @@ def parser() -> argparse.ArgumentParser:
     add("--store", nargs="+", required=True, help="shards of the clip store")
     add("--captions", type=Path, required=True, help="what is true of each still")
     add("--epochs", type=int, required=True, help="how often each still is seen")
-    add("--batch", type=int, required=True, help="stills of a step")
+    add(
+        "--batch",
+        type=int,
+        required=True,
+        help="clips that are computed at once (stills of a step)",
+    )
     add("--lr", type=float, required=True, help="largest learning rate")
     add("--seed", type=int, required=True, help="seed of all that is drawn")
     add("--threads", type=int, default=1, help="threads to compute with")
