@@ -11,7 +11,7 @@ ifeq ($(shell id -un 2> /dev/null),)
 export USER ?= nobody
 endif
 
-.PHONY: table1 help test test-quick test-chaos test-fuzz test-slurm lint bench setup clean
+.PHONY: table1 help test test-quick test-demo test-chaos test-fuzz test-slurm lint bench setup clean
 
 table1: setup ## the demo's table 1, from rendered video files
 	$(BIN)/snakemake --cores all results/table1.tex
@@ -25,6 +25,9 @@ test: setup ## all tests
 
 test-quick: setup ## the tests that take seconds, not minutes
 	$(BIN)/pytest -n logical -m "not slow"
+
+test-demo: setup ## the whole demo, and what its numbers must show
+	TEST_WHOLE_DEMO=1 $(BIN)/pytest tests/demo/test_whole_demo.py
 
 test-chaos: setup ## 60 kills, a full disk and power cuts among them, and the same bytes in the end
 	$(BIN)/python tests/chaos.py --kills 60

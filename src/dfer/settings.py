@@ -106,7 +106,9 @@ class AugmentSettings:
 class TrainSettings:
     """The optimisation (Section 4.1)."""
 
-    share: float = 1.0  # of each class's train clips; the smaller share lies in the larger one
+    share: float = later(
+        1.0
+    )  # of each class's train clips; the smaller share lies in the larger one
     epochs: int = 100
     batch: int = 32
     lr: float = 2e-5

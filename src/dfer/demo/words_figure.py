@@ -16,7 +16,7 @@ from dfer.errors import stage
 from dfer.figures import style
 from dfer.files import read_parquet
 
-OF = {"clips": ("the demo's clips", style.VARIANTS[1]), "stills": ("stills", style.VARIANTS[0])}
+OF = {"clips": ("clips of the demo", style.VARIANTS[1]), "stills": ("stills", style.VARIANTS[0])}
 
 
 def draw_measures(axis: Axes, measures: pd.DataFrame) -> None:
@@ -39,7 +39,7 @@ def draw_measures(axis: Axes, measures: pd.DataFrame) -> None:
     axis.set_yticks(list(places.values()), texts)
     axis.set(xlim=(0, 100), xlabel="% (black line: chance)", title="What texts are worth untrained")
     axis.tick_params(axis="y", length=0)
-    axis.legend(loc="lower right", fontsize=7)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.4, -0.14), ncols=2, fontsize=7)
 
 
 def draw_map(axis: Axes, cosines: pd.DataFrame, title: str) -> None:
