@@ -68,7 +68,7 @@ class Stills:
 
 
 def read_stills(store: ClipStore, clips: Sequence[str], captions: Path, size: int) -> Stills:
-    """The stills of `clips`, each side at least `size` pixels, and what is true of them.
+    """The stills of `clips`, each side at least `size` pixels, with what is true of them.
 
     Raises:
         UserError: not as many captions as stills.
@@ -179,20 +179,20 @@ def teach(
         {"params": [p for p in learnt if p.ndim < 2], "weight_decay": 0.0},
     ]
     optimiser = torch.optim.AdamW(groups, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True)
-    size, steps = vision.image_size, len(stills.pixels) // settings.batch
-    images = np.empty((settings.batch, 1, 3, size, size), np.uint8)
+    batch, size = min(settings.batch, len(stills.pixels)), vision.image_size
+    images, steps = np.empty((batch, 1, 3, size, size), np.uint8), len(stills.pixels) // batch
     for epoch in range(settings.epochs):
         order = rng.permutation(len(stills.pixels))
         total = 0.0
         for step in range(steps):
-            rows = order[step * settings.batch :][: settings.batch]
+            rows = order[step * batch :][:batch]
             mirror = []  # of each image: 1 where it is mirrored
             for row, out in zip(rows, images, strict=True):
                 maps = draw(CROP, *stills.pixels.shape[1:3], rng)
                 augment(stills.pixels[row][None], maps, out)
                 mirror.append(int(maps.plane[0, 0] > maps.plane[0, 1]))
             facts = [sides[side][row] for side, row in zip(mirror, rows, strict=True)]
-            told = rng.choice(settings.batch, min(COMPOSED, settings.batch), replace=False)
+            told = rng.choice(batch, min(COMPOSED, batch), replace=False)
             captions = [compose(facts[number], rng) for number in told]
 
             pixels = normalise(torch.from_numpy(images))
