@@ -60,7 +60,7 @@ def prepared(tmp_path_factory):
     def make(folder):
         tree = Checkout(folder)
         make_release(folder / "release")
-        tree.snakemake("--until", "splits", "text", "--", "results/table1.tex")
+        tree.snakemake("--until", "splits", "text", "contents", "--", "results/table1.tex")
 
     return made_once("prepared", make, tmp_path_factory)
 
