@@ -6,11 +6,13 @@ import typing
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from dfer.dag.configuration import check_config
 from dfer.dag.experiment import Experiment, with_own_files
 from dfer.errors import UserError
+from dfer.models.method import build
 from dfer.settings import (
     OWN,
     BackboneSettings,
@@ -254,12 +256,9 @@ def test_words_that_clip_reads_alike_are_one():
 # ── Methods and protocols ───────────────────────────────────────────────────────────────────────
 
 
-def all_on():
-    """The paper's configuration with every variant enabled."""
-    config = read("paper.yaml")
-    for values in config["variants"].values():
-        values.pop("enabled", None)
-    return config
+def all_on(name="paper.yaml"):
+    """A configuration with every variant enabled."""
+    return read(name) | {"enable": "all"}
 
 
 def test_the_paper_s_configuration_holds_with_all_methods():
@@ -278,6 +277,31 @@ def test_the_paper_s_configuration_holds_with_all_methods():
         for name, values in read("paper.yaml")["variants"].items()
         if experiment.settings("dfew", name).method != OWN
     )
+
+
+def test_the_demo_has_each_method_and_all_that_tables_1_and_5_can_have():
+    """Off, so that its one command trains none of them; their prompts fit its CLIP."""
+    config = all_on("config.yaml")
+    check_config(config, SCHEMA)
+    experiment = Experiment(config)
+    printed = {c.variant for c in reported.read(ROOT / "config/reported.csv") if c.value}
+    assert printed - {""} <= set(experiment.variants)
+    settings = {name: experiment.settings("demo", name) for name in experiment.variants}
+    assert {own.method for own in settings.values()} == set(methods())
+    assert len({own.key for own in settings.values()}) == len(settings)
+    off = {n for n, values in config["variants"].items() if not values.get("enabled", True)}
+    assert off == {name for name, own in settings.items() if own.method != OWN}
+    assert {(own.train.checkpoint, own.protocol) for own in settings.values()} == {("last", "")}
+    words = list(config["datasets"]["demo"]["classes"].values())
+    for name in off:
+        model, backbone = settings[name].model, settings[name].backbone
+        text = torch.zeros(len(words), 128)
+        build(model, dataclasses.replace(backbone, weights=None), words, text)
+
+
+def test_enable_all_turns_every_variant_on():
+    experiment = Experiment(all_on())
+    assert list(experiment.variants) == list(read("paper.yaml")["variants"])
 
 
 def test_a_variant_that_is_off_is_not_there():
@@ -344,6 +368,7 @@ def test_a_fault_in_a_method_s_settings_is_named(model, message):
     ("keys", "value", "message"),
     [
         (["enable"], ["ful"], r"enable: no variant 'ful'; did you mean 'full'\?"),
+        (["enable"], "coop", r"enable: 'coop' is no list; write \[coop\], or all for every"),
         (["variants", "full"], {"protocol": "publ"}, r"full\.protocol: no protocol 'publ'"),
         (["datasets", "demo", "protocols"], {"x": {}}, r"demo\.protocols: no protocol 'x'"),
         (["train", "stages"], [{"lr": 1}], r"train\.stages\.0: the key 'epochs' is missing"),

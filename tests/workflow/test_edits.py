@@ -183,6 +183,8 @@ DIRECT = {
     # need LaTeX; predictions of one's own videos
     "dfer.figures.shares": set(),
     "dfer.tables.costs": set(),
+    "dfer.tables.costs_here": set(),
+    "dfer.training.speed": set(),
     "dfer.tables.proof": set(),
     "dfer.predict.__main__": set(),
     "dfer.predict.classify": set(),

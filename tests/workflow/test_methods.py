@@ -1,5 +1,7 @@
 """All methods in one workflow: trained, in a table, and each rerun by its own files alone."""
 
+import json
+
 import pandas as pd
 import pytest
 import yaml
@@ -101,6 +103,21 @@ def test_runs_do_not_hang_on_which_other_methods_are_configured(tree):
     finally:
         config["variants"]["coop"].pop("enabled")
         tree.configure(config)
+
+
+def test_costs_are_measured_by_jobs_of_their_own(tree):
+    """No training is asked for, and none hangs on what was measured."""
+    target = "results/mine/costs_here.txt"
+    jobs = tree.jobs(target)
+    assert {job.split()[0] for job in jobs} == {"costs", "speed", "costs_here"}
+    runs = {job.split()[2] for job in jobs if job.startswith("speed ")}
+    assert len(runs) == len(METHODS) + 1
+    (run,) = [run for run in runs if run.startswith("zero_shot.")]
+    tree.snakemake(f"results/mine/speed/{run}.json")
+    record = json.loads((tree.folder / f"results/mine/speed/{run}.json").read_text())
+    assert record["run"] == run and record["predicted_per_second"] > 0
+    assert f"speed mine {run}" not in tree.jobs(target)
+    assert tree.jobs(*TARGETS) == {}
 
 
 def test_a_method_more_reruns_nothing(tree):

@@ -2,7 +2,8 @@
 
 REQUIRED INPUTS: predictions of the runs that a table's rows name; config/reported.csv
 OUTPUTS: results/table<n>.{parquet,tex,md}, results/flops.{parquet,txt},
-    results/<dataset>/costs.{parquet,txt}, results/summary/table<n>.parquet, results/proof/
+    results/<dataset>/costs.{parquet,txt}, results/<dataset>/costs_here.{csv,txt},
+    results/summary/table<n>.parquet, results/proof/
 """
 
 WITH_FLOPS = reported.with_flops(PRINTED)
@@ -40,6 +41,16 @@ def tuned_rows(wildcards):
     """JSON: tuned variant → the variant that its study tunes, for the rows of a table."""
     rows = [EXPERIMENT.variants[name] for name in TABLE_VARIANTS[int(wildcards.table)]]
     return as_json({row.name: EXPERIMENT.tuned_variant(row.tuned) for row in rows if row.tuned})
+
+
+def speeds(wildcards):
+    """Measurements of all variants but tuned ones, whose settings are not known beforehand."""
+    keys = {
+        EXPERIMENT.run_key(wildcards.dataset, variant.name)
+        for variant in EXPERIMENT.variants.values()
+        if not variant.tuned
+    }
+    return [f"results/{wildcards.dataset}/speed/{key}.json" for key in sorted(keys)]
 
 
 rule summary:
@@ -127,6 +138,29 @@ rule costs:
         " --variant-settings {params.settings:q}"
         " --classes {params.classes:q}"
         " --out {output.parquet:q}"
+        " --out-text {output.text:q}"
+        " |& tee {log:q}"
+
+
+rule costs_here:
+    """The same, and what each variant takes on this machine: speed and memory, measured here."""
+    input:
+        costs="results/{dataset}/costs.parquet",
+        speeds=speeds,
+    output:
+        csv="results/{dataset}/costs_here.csv",
+        text="results/{dataset}/costs_here.txt",
+    log:
+        "results/logs/{dataset}/costs_here.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.tables.costs_here"),
+    shell:
+        "python -m dfer.tables.costs_here"
+        " --costs {input.costs:q}"
+        " --speeds {input.speeds:q}"
+        " --out {output.csv:q}"
         " --out-text {output.text:q}"
         " |& tee {log:q}"
 

@@ -5,6 +5,7 @@ OUTPUTS, below results/<dataset>/:
     text.<backbone>.safetensors                          features of the class words
     runs/<settings>/fold<k>-seed<s>/checkpoint.safetensors, history.parquet, run.json
     runs/<settings>/fold<k>-seed<s>/predictions.parquet, metrics.parquet
+    speed/<settings>.json                                speed and memory on this machine
 """
 
 BACKBONES = {backbone_key(own.backbone): own.backbone for own in SETTINGS.values()}
@@ -109,4 +110,43 @@ rule evaluate:
         " --threads {threads}"
         " --out-predictions {output.predictions:q}"
         " --out-metrics {output.metrics:q}"
+        " |& tee {log:q}"
+
+
+rule speed:
+    """How fast a variant trains and predicts here, while no other job runs beside it."""
+    input:
+        splits=lambda w: f"results/{w.dataset}/splits/{DATASETS[w.dataset].folds[0]}.parquet",
+        packed=packed,
+        text=lambda w: text_features(w.dataset, settings(w).backbone),
+        backbone=lambda w: backbone_files(settings(w).backbone),
+    output:
+        "results/{dataset}/speed/{run}.json",
+    log:
+        "results/logs/{dataset}/speed/{run}.log",
+    conda:
+        "../../environment.yml"
+    threads: max(GPU_THREADS, workflow.cores or 1)
+    resources:
+        gpu=GPU,
+    params:
+        **code("dfer.training.speed", optional=PARTS, unused=unused_by_run, method=method),
+        fold=lambda w: DATASETS[w.dataset].folds[0],
+        seed=EXPERIMENT.seeds[0],
+        store=store,
+        classes=classes,
+        settings=lambda w: settings(w).to_json(),
+        computing=GPU_THREADS,
+    shell:
+        "python -m dfer.dag.gpu {resources.gpu}"
+        " python -m dfer.training.speed"
+        " --classes {params.classes:q}"
+        " --splits {input.splits:q}"
+        " --fold {params.fold}"
+        " --store {params.store:q}"
+        " --text {input.text:q}"
+        " --settings {params.settings:q}"
+        " --seed {params.seed}"
+        " --threads {params.computing}"
+        " --out {output:q}"
         " |& tee {log:q}"

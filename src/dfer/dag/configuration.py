@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from dfer.dag.experiment import Experiment
+from dfer.dag.experiment import ALL, Experiment
 from dfer.datasets import layouts
 from dfer.errors import UserError
 from dfer.faces import backends
@@ -194,7 +194,12 @@ def _contradictions(settings: RunSettings, words: tuple[str, ...]) -> list[str]:
 
 def _unknown_variants(config: dict[str, Any]) -> Iterable[str]:
     """Names that `enable` has and no variant."""
-    for name in config.get("enable", []):
+    enabled = config.get("enable", [])
+    if isinstance(enabled, str):
+        if enabled != ALL:
+            yield f"enable: {enabled!r} is no list; write [{enabled}], or all for every variant"
+        return
+    for name in enabled:
         if name not in config["variants"]:
             yield f"enable: no variant {name!r}; {nearest(name, config['variants'])}"
 

@@ -20,6 +20,7 @@ from dfer.settings import OWN, RunSettings, method_settings
 from dfer.tuning.study import Study
 
 SECTIONS = ("backbone", "model", "train")  # of settings, at the top, of a dataset and of a variant
+ALL = "all"  # `enable: all` turns every variant on
 MAIN_TABLES = (1, 2)  # of the paper: where a tuned variant stands, too
 STILLS = "demo-stills"  # the dataset that the demo's CLIP is pretrained on
 
@@ -106,10 +107,11 @@ class Experiment:
         self.datasets = {
             name: Dataset.read(name, values) for name, values in config["datasets"].items()
         }
+        enabled = config.get("enable", [])
         self.variants = {
             name: Variant(name, _sections(values), values.get("tuned"), values.get("protocol"))
             for name, values in config["variants"].items()
-            if values.get("enabled", True) or name in config.get("enable", [])
+            if values.get("enabled", True) or enabled == ALL or name in enabled
         }
         self.seeds: list[int] = config["seeds"]
         self.table_seeds: Mapping[str, list[int]] = config.get("table_seeds", {})

@@ -25,7 +25,7 @@ TITLE = "Multiply–accumulates (G) of one clip, parameters (M) without the text
 
 
 def costs(variants: Mapping[str, Mapping[str, Any]], words: Sequence[str]) -> pd.DataFrame:
-    """A row a variant: its method, CLIP, T, both counts in G, parameters and trained ones in M."""
+    """A row a variant: its run, method, CLIP, T, both counts (G), parameters, trained ones (M)."""
     rows = []
     for variant, values in variants.items():
         settings = RunSettings.from_dict(values)
@@ -33,6 +33,7 @@ def costs(variants: Mapping[str, Mapping[str, Any]], words: Sequence[str]) -> pd
         rows.append(
             {
                 "variant": variant,
+                "run": settings.key,
                 "method": settings.method,
                 "backbone": settings.backbone.model,
                 "frames": settings.model.frames,
@@ -61,7 +62,7 @@ def main(args: argparse.Namespace) -> None:
     words = list(json.loads(args.classes).values())
     table = costs(json.loads(args.variant_settings), words)
     write_parquet(table, args.out)
-    text = TITLE + table.to_string(index=False) + "\n"
+    text = TITLE + table.drop(columns="run").to_string(index=False) + "\n"
     write_text(text, args.out_text)
     print(text, end="")
 
