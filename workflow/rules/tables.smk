@@ -26,9 +26,10 @@ def predictions_of_shares(wildcards):
 
 
 def compared_with(wildcards):
-    """JSON: dataset → run of the table's first variant, with which its others are compared."""
-    first = TABLE_VARIANTS[int(wildcards.table)][:1]
-    return as_json({d: EXPERIMENT.run_key(d, name) for d in DATASETS for name in first})
+    """JSON: dataset → run that a table's others are compared with: the baseline's, or the first."""
+    names = TABLE_VARIANTS[int(wildcards.table)]
+    base = [name for name in names if name == "baseline"] or names[:1]
+    return as_json({d: EXPERIMENT.run_key(d, name) for d in DATASETS for name in base})
 
 
 def run_keys(wildcards):
