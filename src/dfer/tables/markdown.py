@@ -99,6 +99,6 @@ def _measured(frame: pd.DataFrame) -> list[str]:
         "- 95 % interval: bootstrap of the mean over clips, drawn within each fold. Pooled: all "
         "folds' clips taken together.",
         "- Difference: from our Baseline where the table has it, else from the first method that "
-        "was measured on the dataset, in points; p: two-sided paired sign-flip test by clip. Neither knows of the spread between "
-        "seeds, nor that several methods are compared.",
+        "was measured on the dataset, in points; p: two-sided paired sign-flip test by clip. "
+        "Neither knows of the spread between seeds, nor that several methods are compared.",
     ]
