@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy or torch read it; inherited by every stage
 
@@ -13,6 +14,7 @@ from checkout import COMPLETE, Checkout, make_release
 from dfer.clips.store import ShardWriter
 from dfer.demo import face_model
 from dfer.errors import UserError
+from dfer.files import write_parquet
 from dfer.prepare.splits import SPLITS
 
 CLASSES = ["happy", "sad", "neutral"]
@@ -48,6 +50,20 @@ def tiny_store(tmp_path_factory):
         ["00", "01", "02"]
     )
     return folder, splits
+
+
+def write_inputs(tiny_store, folder):
+    """Copy what a training on the tiny store reads: shards, splits, texts of the tiny CLIP."""
+    import torch
+
+    from dfer.models.sealed import save_sealed
+
+    store, splits = tiny_store
+    shutil.copytree(store, folder / "store")
+    write_parquet(splits, folder / "splits.parquet", SPLITS)
+    features = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
+    save_sealed({}, {"features": features}, folder / "text.safetensors")
+    return folder
 
 
 @pytest.fixture(scope="session")

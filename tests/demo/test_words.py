@@ -264,7 +264,7 @@ def make_stills(count=64):
             pixels[number, :20] += 180
         unit = {"unit.browInnerUp"} if label == "surprise" else {"unit.none"}
         facts.append(frozenset({f"expression.{label}"} | unit | LOOK))
-    return pretrain.Stills(pixels, facts)
+    return pretrain.Stills(pixels, facts, captions=[])
 
 
 def taught(epochs):

@@ -3,21 +3,18 @@
 import itertools
 import json
 import re
-import shutil
 
 import pandas as pd
 import pytest
 import torch
-from conftest import CLASSES
+from conftest import CLASSES, write_inputs
 
 from dfer.clips.loader import EpochBatches, TrainClips
 from dfer.clips.store import ClipStore
 from dfer.errors import UserError
-from dfer.files import read_parquet, write_parquet
+from dfer.files import read_parquet
 from dfer.models.checkpoint import load_run
 from dfer.models.method import build, part_of
-from dfer.models.sealed import save_sealed
-from dfer.prepare.splits import SPLITS
 from dfer.settings import AugmentSettings, RunSettings, TrainSettings
 from dfer.training import evaluate
 from dfer.training import train as stage
@@ -54,12 +51,7 @@ def settings(method, **train):
 
 @pytest.fixture
 def folder(tiny_store, tmp_path):
-    store, splits = tiny_store
-    shutil.copytree(store, tmp_path / "store")
-    write_parquet(splits, tmp_path / "splits.parquet", SPLITS)
-    features = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
-    save_sealed({}, {"features": features}, tmp_path / "text.safetensors")
-    return tmp_path
+    return write_inputs(tiny_store, tmp_path)
 
 
 def train(folder, out, own):

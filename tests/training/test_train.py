@@ -3,14 +3,13 @@
 import itertools
 import json
 import math
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import CLASSES
+from conftest import CLASSES, write_inputs
 
 from dfer.errors import UserError
 from dfer.files import read_parquet, write_parquet
@@ -35,14 +34,7 @@ def settings(**train):
 @pytest.fixture
 def folder(tiny_store, tmp_path):
     """The inputs of the stage: splits, store, and class texts of the tiny CLIP."""
-    store, splits = tiny_store
-    shutil.copytree(store, tmp_path / "store")
-    write_parquet(splits, tmp_path / "splits.parquet", SPLITS)
-    from dfer.models.sealed import save_sealed
-
-    features = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
-    save_sealed({}, {"features": features}, tmp_path / "text.safetensors")
-    return tmp_path
+    return write_inputs(tiny_store, tmp_path)
 
 
 def arguments(folder, out, run_settings, seed=0, landmarks=None, synthetic=False):

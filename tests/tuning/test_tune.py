@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -12,16 +11,13 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
-import torch
 import yaml
 from checkout import CONFIG, ROOT
-from conftest import CLASSES
+from conftest import CLASSES, write_inputs
 
 from dfer.dag.configuration import check_config
 from dfer.errors import UserError
-from dfer.files import read_parquet, write_parquet
-from dfer.models.sealed import save_sealed
-from dfer.prepare.splits import SPLITS
+from dfer.files import read_parquet
 from dfer.settings import RunSettings
 from dfer.training import train as training
 from dfer.tuning import best, figures, suggest, trial
@@ -60,12 +56,7 @@ def make_study(**changes):
 @pytest.fixture
 def folder(tiny_store, tmp_path):
     """Splits, store and class texts, as a trial reads them."""
-    store, splits = tiny_store
-    shutil.copytree(store, tmp_path / "store")
-    write_parquet(splits, tmp_path / "splits.parquet", SPLITS)
-    features = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
-    save_sealed({}, {"features": features}, tmp_path / "text.safetensors")
-    return tmp_path
+    return write_inputs(tiny_store, tmp_path)
 
 
 def read():

@@ -179,6 +179,7 @@ DIRECT = {
     },
     "dfer.models.peers.convert_dfer_clip": set(),
     "dfer.models.peers.prompt_learner": set(),
+    "dfer.models.text_tower": set(),
     # of no target of these: the figure of shares, whose trainings are its own; costs; proofs, which
     # need LaTeX; predictions of one's own videos
     "dfer.figures.shares": set(),

@@ -40,6 +40,7 @@ from dfer.demo.vocabulary import (
 from dfer.errors import UserError, stage
 from dfer.files import read_parquet, write_bytes
 from dfer.models.backbone import normaliser, pixel_statistics, vision_config
+from dfer.models.text_tower import encode
 from dfer.models.vit import ImageTower, VisionConfig
 from dfer.settings import AugmentSettings, BackboneSettings, TrainSettings
 from dfer.training.schedule import learning_rate
@@ -61,10 +62,12 @@ class Stills:
     Attributes:
         pixels: (stills, height, width, 3) uint8.
         facts: of each still.
+        captions: of each still, one that says some of them.
     """
 
     pixels: np.ndarray
     facts: list[frozenset[str]]
+    captions: list[str]
 
 
 def read_stills(store: ClipStore, clips: Sequence[str], captions: Path, size: int) -> Stills:
@@ -81,8 +84,8 @@ def read_stills(store: ClipStore, clips: Sequence[str], captions: Path, size: in
                 f"{captions}: {count} captions of {clip}, and {len(images)} stills in the store. "
                 "Delete it and run again."
             )
-    facts = [caption.facts for clip in clips for caption in found[clip]]
-    return Stills(np.concatenate(frames), facts)
+    said = [caption for clip in clips for caption in found[clip]]
+    return Stills(np.concatenate(frames), [c.facts for c in said], [c.text for c in said])
 
 
 def truth(stills: Iterable[frozenset[str]], texts: Sequence[frozenset[str]]) -> Tensor:
@@ -110,11 +113,8 @@ class TextTower:
         tokens = self.tokenise(list(texts))
         ends = tokens.argmax(1)  # the end token is the largest
         length = int(ends.max()) + 1
-        x = self.clip.token_embedding(torch.searchsorted(self.known, tokens)[:, :length])
-        x = x + self.clip.positional_embedding[:length]
-        x = self.clip.transformer(x, attn_mask=self.clip.attn_mask[:length, :length])
-        x = self.clip.ln_final(x[torch.arange(len(x)), ends])
-        return F.normalize(x @ self.clip.text_projection, dim=-1)
+        rows = torch.searchsorted(self.known, tokens)[:, :length]
+        return F.normalize(encode(self.clip, self.clip.token_embedding(rows), ends), dim=-1)
 
     def close(self) -> None:
         """Put what was learnt into the CLIP's own embedding, and that into the CLIP again."""

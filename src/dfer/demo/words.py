@@ -30,7 +30,6 @@ from torch import Tensor
 from dfer.clips.augment import resize
 from dfer.clips.loader import EvaluationClips, evaluation_batches
 from dfer.clips.store import ClipStore
-from dfer.demo.captions import read_captions
 from dfer.demo.dataset import CLASSES
 from dfer.demo.expressions import PATTERNS, sided
 from dfer.demo.pretrain import read_stills
@@ -168,12 +167,10 @@ def main(args: argparse.Namespace) -> None:
         for of, images, known in (("clips", clips, labels), ("stills", stills, classes)):
             value = zero_shot(images, features, known)
             rows.append((of, "zero-shot UAR", name, value, chance, len(images)))
-    found = read_captions(args.captions)
-    captions = [caption.text for name in held_out for caption in found[name]]
-    said = list(map(asserted, captions))
+    said = list(map(asserted, shown.captions))
     true = np.array([[facts >= says for says in said] for facts in shown.facts])
     among = min(AMONG, len(stills))
-    *shares, chance = retrieval(stills, text_features(clip, captions), true, among, args.seed)
+    *shares, chance = retrieval(stills, text_features(clip, shown.captions), true, among, args.seed)
     for name, value in zip(("caption of a still", "still of a caption"), shares, strict=True):
         rows.append(("stills", f"{name}, among {among}", "captions", value, chance, len(stills)))
     names = ["of", "measure", "texts", "value", "chance", "count"]

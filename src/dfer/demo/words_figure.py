@@ -51,11 +51,7 @@ def draw_map(axis: Axes, cosines: pd.DataFrame, title: str) -> None:
     for (i, j), value in np.ndenumerate(values):
         ink = "white" if abs(value) > 0.65 else style.INK
         axis.text(j, i, f"{value:.1f}", ha="center", va="center", size=6.5, color=ink)
-    ticks = range(len(classes))
-    axis.set_xticks(ticks, classes, rotation=45, ha="right", rotation_mode="anchor")
-    axis.set_yticks(ticks, classes)
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
+    style.label_classes(axis, classes)
     axis.set_title(title)
 
 

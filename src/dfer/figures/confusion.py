@@ -38,11 +38,7 @@ def draw(metrics: pd.DataFrame, comparison: Comparison) -> plt.Figure:
             if counts[i, j]:
                 ink = "white" if value > 55 else style.INK
                 axis.text(j, i, f"{value:.0f}", ha="center", va="center", size=7, color=ink)
-        ticks = range(len(classes))
-        axis.set_xticks(ticks, classes, rotation=45, ha="right", rotation_mode="anchor")
-        axis.set_yticks(ticks, classes)
-        axis.tick_params(length=0)
-        axis.spines[:].set_visible(False)
+        style.label_classes(axis, classes)
         axis.set(title=name, xlabel="predicted")
     axes[0, 0].set_ylabel("true")
     bar = figure.colorbar(picture, ax=axes, shrink=0.8, aspect=30, pad=0.02)

@@ -7,7 +7,6 @@ python -m dfer.figures.shares --summary results/summary/shares.parquet --dataset
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -63,11 +62,7 @@ def draw(summary: pd.DataFrame, comparison: Comparison) -> plt.Figure:
 
 def parser() -> argparse.ArgumentParser:
     """The stage's command line."""
-    top = style.parser(__doc__.splitlines()[0])
-    add = top.add_argument
-    add("--summary", type=Path, required=True, help="what was measured (dfer.tables.summary)")
-    add("--dataset", required=True, help="name of the dataset")
-    return top
+    return style.summary_parser(__doc__.splitlines()[0])
 
 
 def main(args: argparse.Namespace) -> None:

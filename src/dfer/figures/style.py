@@ -17,6 +17,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dfer.files import atomic, read_parquet
@@ -148,6 +149,24 @@ def parser(description: str) -> argparse.ArgumentParser:
     add("--variants", required=True, help="JSON: name in the figure → run key")
     add("--out-stem", type=Path, required=True, help="output (path without .pdf, .svg, .png)")
     return top
+
+
+def summary_parser(description: str) -> argparse.ArgumentParser:
+    """The command line of a figure that is a view of a summary."""
+    top = parser(description)
+    add = top.add_argument
+    add("--summary", type=Path, required=True, help="what was measured (dfer.tables.summary)")
+    add("--dataset", required=True, help="name of the dataset")
+    return top
+
+
+def label_classes(axis: Axes, classes: list[str]) -> None:
+    """Name the rows and columns of a matrix of classes."""
+    ticks = range(len(classes))
+    axis.set_xticks(ticks, classes, rotation=45, ha="right", rotation_mode="anchor")
+    axis.set_yticks(ticks, classes)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
 
 
 def read_all(paths: list[str]) -> pd.DataFrame:

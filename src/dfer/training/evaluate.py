@@ -5,10 +5,9 @@
         --out-predictions run/predictions.parquet --out-metrics run/metrics.parquet
 
 Both tables name the run in every row: dataset, run (its key), protocol, checkpoint (rule), fold,
-seed. The
-predictions have one row a clip: clip, label, prediction, and `logit_<class>` a class. The metrics
-are tidy: metric (UAR, WAR, recall, confusion), the class it is of, the class that was predicted
-(confusion only), value (in %, or clips), clips.
+seed. The predictions have one row a clip: clip, label, prediction, and `logit_<class>` a class. The
+metrics are tidy: metric (UAR, WAR, recall, confusion), the class it is of, the class that was
+predicted (confusion only), value (in %, or clips), clips.
 """
 
 import argparse

@@ -5,10 +5,9 @@ Prompt for Vision-Language Models", IJCV 2022, Eq. 2):
 
     P = [start, v_1 … v_n, e(text), end],   K = feature of P at the end token · projection
 
-The tower is causal, so that what stands behind the end token changes nothing: prompts are encoded
-up to the longest end token and no further, which is exact (about a ninth of the work for a context
-of 4 and a word). The tower and the embedded texts are frozen; the gradient flows through the tower
-to the context.
+Prompts are encoded up to the longest end token and no further (`dfer.models.text_tower`), about a
+ninth of the work for a context of 4 and a word. The tower and the embedded texts are frozen; the
+gradient flows through the tower to the context.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from dfer.errors import UserError
 from dfer.models.backbone import load_backbone, vision_of
 from dfer.models.method import Method
+from dfer.models.text_tower import encode
 from dfer.models.vit import ImageTower
 from dfer.settings import BackboneSettings
 
@@ -71,12 +71,7 @@ class TextTower(nn.Module):
 
     def forward(self, prompts: Tensor, ends: Tensor) -> Tensor:
         """Embedded prompts (N, L, W) and the places of their end tokens (N,) → (N, D)."""
-        length = prompts.shape[1]
-        mask = torch.full((length, length), float("-inf"), device=prompts.device).triu(1)
-        x = prompts + self.positional_embedding[:length]
-        x = self.transformer(x, attn_mask=mask)
-        x = self.ln_final(x[torch.arange(len(x), device=x.device), ends])
-        return x @ self.text_projection
+        return encode(self, prompts, ends)
 
 
 class PromptLearner(nn.Module):
