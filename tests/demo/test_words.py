@@ -300,6 +300,17 @@ def test_stills_without_their_captions_are_refused(tiny_store, tmp_path):
         pretrain.read_stills(store, ["c0-00"], path, 32)
 
 
+@pytest.mark.parametrize(
+    "content", [None, b"a,b\n1,2\n", b"clip,image,caption,facts\nc0\n", b"clip,facts\n\xff,\xff\n"]
+)
+def test_what_is_no_file_of_captions_is_named(content, tmp_path):
+    path = tmp_path / "cap tions.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"cap tions\.csv: no captions to read .* makes it anew"):
+        captions.read_captions(path)
+
+
 # --- what words mean to it ------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from dfer.demo.dataset import CLASSES, Rendering, clips_of
 from dfer.demo.draws import draw_still, random_numbers
 from dfer.demo.identities import identity
 from dfer.demo.vocabulary import compose, look_facts, unit_facts
-from dfer.errors import stage
+from dfer.errors import UserError, stage
 from dfer.files import write_text
 
 COLUMNS = ("clip", "image", "caption", "facts")
@@ -34,12 +34,22 @@ class Caption(NamedTuple):
 
 
 def read_captions(path: Path) -> dict[str, list[Caption]]:
-    """Clip → what is said, and what is true, of each of its stills, in their order."""
+    """Clip → what is said, and what is true, of each of its stills, in their order.
+
+    Raises:
+        UserError: the file is missing, unreadable, or not of this stage.
+    """
     found: dict[str, list[Caption]] = {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            facts = frozenset(row["facts"].split(";"))
-            found.setdefault(row["clip"], []).append(Caption(row["caption"], facts))
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            for row in csv.DictReader(lines):
+                facts = frozenset(row["facts"].split(";"))
+                found.setdefault(row["clip"], []).append(Caption(row["caption"], facts))
+    except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
+        raise UserError(
+            f"{path}: no captions to read ({error!r}). Delete it and run again: `python -m "
+            "dfer.demo.captions` makes it anew."
+        ) from None
     return found
 
 
