@@ -45,6 +45,7 @@ class ModelSettings:
     """What stands between CLIP's image tower and the logits (Section 3)."""
 
     module: ClassVar[str] = "dfer.models.recogniser"
+    uses_clip: ClassVar[bool] = True
     # Parts of the model, as `train.part_lr` and `train.frozen` name them; and those that the method
     # itself does not train, whatever these say.
     parts: ClassVar[tuple[str, ...]] = (
@@ -130,6 +131,7 @@ class TrainSettings:
     optimiser: Literal["adamw", "sgd"] = later("adamw")
     momentum: float = later(0.9)  # of SGD
     eps: float = later(1e-8)  # of AdamW
+    label_smoothing: float = later(0.0)  # share of the target that all classes have alike
     decay_all: bool = later(False)  # weight decay on biases and 1-D parameters, too
     # cosine: warm-up, then half a cosine to `min_lr`. step: × `gamma` at each of `milestones`.
     # coop: 1e-5 in the first epoch, then a cosine by epoch. constant: `lr`.

@@ -33,7 +33,7 @@ def features_of(
         batch: clips that are computed at once.
         workers: processes that decode them.
     """
-    normalise, width = run.normalise, run.model.image.config.width
+    normalise, width = run.normalise, run.model.width
     dtype = precision(run.settings.train, width, run.device)
     features, similarities = [], []
     for frames, _ in evaluation_batches(data, batch, workers):

@@ -212,6 +212,7 @@ def _loader(data: Dataset, workers: int, **options) -> DataLoader:
         num_workers=workers,
         multiprocessing_context=context,
         pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # torch's own is the model's: a loader would draw from it
         **options,
     )
 

@@ -9,6 +9,7 @@ class Settings:
     """How many texts a class has, and how long they are."""
 
     module: ClassVar[str] = "dfer.models.peers.cliper"
+    uses_clip: ClassVar[bool] = True
     name: ClassVar[str] = "cliper"
     parts: ClassVar[tuple[str, ...]] = ("image", "context")
     untrained: ClassVar[tuple[str, ...]] = ("tower",)

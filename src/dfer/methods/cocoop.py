@@ -9,6 +9,7 @@ class Settings:
     """The context that is learnt, and the meta-net that shifts it."""
 
     module: ClassVar[str] = "dfer.models.peers.cocoop"
+    uses_clip: ClassVar[bool] = True
     name: ClassVar[str] = "cocoop"
     parts: ClassVar[tuple[str, ...]] = ("context", "meta_net")
     untrained: ClassVar[tuple[str, ...]] = ("image", "tower")

@@ -9,6 +9,7 @@ class Settings:
     """The context that is learnt, and where it stands."""
 
     module: ClassVar[str] = "dfer.models.peers.coop"
+    uses_clip: ClassVar[bool] = True
     name: ClassVar[str] = "coop"
     parts: ClassVar[tuple[str, ...]] = ("context",)
     untrained: ClassVar[tuple[str, ...]] = ("image", "tower")

@@ -9,6 +9,7 @@ class Settings:
     """The temporal model, the context, and what is said of each class."""
 
     module: ClassVar[str] = "dfer.models.peers.dfer_clip"
+    uses_clip: ClassVar[bool] = True
     name: ClassVar[str] = "dfer_clip"
     parts: ClassVar[tuple[str, ...]] = ("image", "temporal", "context")
     untrained: ClassVar[tuple[str, ...]] = ("tower",)

@@ -9,6 +9,7 @@ class Settings:
     """Which words CLIP reads; nothing is trained."""
 
     module: ClassVar[str] = "dfer.models.peers.zero_shot"
+    uses_clip: ClassVar[bool] = True
     name: ClassVar[str] = "zero_shot"
     parts: ClassVar[tuple[str, ...]] = ()
     untrained: ClassVar[tuple[str, ...]] = ("image",)

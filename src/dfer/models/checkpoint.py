@@ -66,7 +66,7 @@ class TrainedRun:
     @property
     def image_size(self) -> int:
         """Pixels a side of the frames that the model takes."""
-        return self.model.image.config.image_size
+        return self.model.image_size
 
     @property
     def normalise(self) -> Callable[[Tensor], Tensor]:

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dfer.models.attention import CrossAttention, SelfAttention
-from dfer.models.backbone import read_config, vision_of
-from dfer.models.method import Method, make, part_of
+from dfer.models.clip_method import ClipMethod
+from dfer.models.method import Method, architecture, image_size, make, part_of
 from dfer.settings import BackboneSettings
 
 
@@ -49,12 +49,12 @@ def count(settings: Any, backbone: BackboneSettings, words: Sequence[str]) -> Co
         settings: of the method.
         words: the class words.
     """
-    architecture = read_config(backbone.model)
-    vision = vision_of(architecture)
-    text = torch.empty(len(words), vision.embed_dim)
+    known = architecture(settings, backbone)
+    text = torch.empty(len(words), known.get("embed_dim", 0))
+    size = image_size(settings, backbone)
     return count_module(
-        lambda: AsDefined(make(settings, architecture, words, text.to("meta"))),
-        (1, settings.frames, 3, vision.image_size, vision.image_size),
+        lambda: AsDefined(make(settings, known, words, text.to("meta"))),
+        (1, settings.frames, 3, size, size),
     )
 
 
@@ -65,8 +65,9 @@ class AsDefined(nn.Module):
         super().__init__()
         self.model = model
         self.eval()
-        width = model.image.config.embed_dim
-        model.classify(torch.empty(1, width, device=model.image.proj.device))  # text, once for all
+        if isinstance(model, ClipMethod):  # text, once for all
+            proj = model.image.proj
+            model.classify(torch.empty(1, proj.shape[1], device=proj.device))
 
     def forward(self, clips: Tensor) -> Tensor:
         return self.model.classify(self.model.features(clips, maps=[]))

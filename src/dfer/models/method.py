@@ -2,10 +2,11 @@
 
 A method's module has `make(settings, architecture, words, text)`, which gives a `Method`: new
 modules drawn from torch's generator, those of CLIP with whatever numbers. `start_from` then takes
-CLIP's weights, or `load_state_dict` all of a trained run's.
+the weights that training begins with, or `load_state_dict` all of a trained run's. Methods on CLIP
+are `dfer.models.clip_method.ClipMethod`, all others `dfer.models.video_network.VideoNetwork`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -13,32 +14,34 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfer.errors import UserError
-from dfer.models.backbone import load_image_tower, read_config
-from dfer.models.vit import ImageTower
+from dfer.models.backbone import PixelStatistics, pixel_statistics, read_config, vision_config
 from dfer.settings import BackboneSettings
+from dfer.video_settings import PIXELS
+
+Criterion = Callable[[Tensor, Tensor], Tensor]  # logits (B, #class), class indices (B,) → ()
 
 
 class Method(nn.Module):
-    """A clip's similarity to each class; here as it is in most methods.
+    """A clip → logits of the classes.
 
-        Z = image tower, frame by frame     `frame_features`   (B, T, 3, H, W) → (B, T, D)
-        V = mean over frames                `aggregate`        (B, T, D) → (B, D)
-        cos(V, K_j) of each class           `similarity`       (B, D) → (B, #class)
-        logits = cos / τ                    `classify`         (B, D) → (B, #class), float32
-        cross-entropy                       `loss`
+        V of a clip            `features`       (B, T, 3, H, W) → (B, D)
+        logits                 `classify`       (B, D) → (B, #class), float32
+        what is minimised      `loss_of_clips`
 
-    A part of a model is what its parameters' names begin with: `image.…` is the image tower. What
-    a method does not train has no gradient from the start.
+    A part of a model is what its parameters' names begin with: `image.…` is CLIP's image tower.
+    What a method does not train has no gradient from the start.
 
     Attributes:
         settings: the method's.
-        image: CLIP's image tower; all methods have one.
-        frame_parts: the parts that `frame_features` depends on.
+        image_size: pixels a side of the frames that it takes.
+        width: of its matrix products, see `dfer.training.device.precision`.
+        gradient_checkpointing: whether less is kept for the backward pass, at the cost of time.
     """
 
     settings: Any
-    image: ImageTower
-    frame_parts: tuple[str, ...] = ("image",)
+    image_size: int
+    width: int
+    gradient_checkpointing: bool = False
 
     def forward(self, clips: Tensor) -> Tensor:
         """(B, T, 3, H, W) normalised frames → logits (B, #class), float32."""
@@ -46,48 +49,35 @@ class Method(nn.Module):
 
     def features(self, clips: Tensor, maps: list[Tensor] | None = None) -> Tensor:
         """(B, T, 3, H, W) → V (B, D). `maps` collects attention weights, see `ImageTower`."""
-        return self.aggregate(self.frame_features(clips, maps))
-
-    def frame_features(self, clips: Tensor, maps: list[Tensor] | None = None) -> Tensor:
-        """(B, T, 3, H, W) → Z (B, T, D)."""
-        self.check_frames(clips)
-        return self.image(clips, maps=maps)
-
-    def aggregate(self, z: Tensor) -> Tensor:
-        """Z (B, T, D) → V (B, D)."""
-        return z.mean(dim=1)
-
-    def similarity(self, v: Tensor) -> Tensor | None:
-        """V (B, D) → cosines with the classes (B, #class), float32; None for a head without text.
-
-        By default with all that `class_features` gives.
-        """
-        return F.cosine_similarity(v.float().unsqueeze(1), self.class_features(v).float(), dim=-1)
-
-    def class_features(self, v: Tensor) -> Tensor:
-        """Features of the classes for V (B, D), (1 or B, #class, D)."""
         raise NotImplementedError
 
     def classify(self, v: Tensor) -> Tensor:
         """V (B, D) → logits (B, #class), float32 whatever the autocast."""
-        return self.similarity(v) / self.settings.temperature
+        raise NotImplementedError
 
-    def loss(self, v: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """V (B, D) and class indices (B,) → what is minimised, and the logits."""
+    def loss(
+        self, v: Tensor, labels: Tensor, criterion: Criterion = F.cross_entropy
+    ) -> tuple[Tensor, Tensor]:
+        """V (B, D) and class indices (B,) → what is minimised, and the logits.
+
+        Args:
+            criterion: the cross-entropy of the recipe, perhaps smoothed.
+        """
         logits = self.classify(v)
-        return F.cross_entropy(logits, labels), logits
+        return criterion(logits, labels), logits
+
+    def loss_of_clips(
+        self, clips: Tensor, labels: Tensor, criterion: Criterion = F.cross_entropy
+    ) -> tuple[Tensor, Tensor]:
+        """As `loss`, from normalised frames (B, T, 3, H, W)."""
+        return self.loss(self.features(clips), labels, criterion)
 
     def start_from(self, backbone: BackboneSettings) -> None:
-        """Take CLIP's weights.
+        """Take the weights that training starts from; by default there are none.
 
         Raises:
-            UserError: see `dfer.models.backbone.load_backbone`.
+            UserError: they are missing, damaged, or those of something else.
         """
-        self.image.load_state_dict(load_image_tower(backbone.model, backbone.weights))
-
-    def new_parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters that CLIP's image tower does not bring, by name."""
-        return {n: p for n, p in self.named_parameters() if part_of(n) != "image"}
 
     def train_parts(self, frozen: Iterable[str]) -> None:
         """Let all parts be trained that the method itself trains, but those in `frozen`."""
@@ -95,12 +85,11 @@ class Method(nn.Module):
             parameter.requires_grad_(part_of(name) not in {*self.settings.untrained, *frozen})
 
     def sees_frames_alike(self) -> bool:
-        """Whether Z of a clip stays the same while the method is trained as it stands now."""
-        return not any(
-            parameter.requires_grad
-            for name, parameter in self.named_parameters()
-            if part_of(name) in self.frame_parts
-        )
+        """Whether frame features of a clip stay the same while the method is trained as it stands.
+
+        Only a `ClipMethod` has any.
+        """
+        return False
 
     def check_frames(self, clips: Tensor) -> None:
         """Raise a UserError for clips that do not have T frames."""
@@ -119,13 +108,14 @@ def part_of(name: str) -> str:
 def make(
     settings: Any, architecture: Mapping[str, Any], words: Sequence[str], text: Tensor
 ) -> Method:
-    """A method without CLIP's weights.
+    """A method without the weights that it starts from.
 
     Args:
         settings: of a method (`dfer.settings.method_settings`).
-        architecture: the content of an open_clip configuration.
+        architecture: the content of an open_clip configuration; see `architecture`.
         words: the class words, in class order.
-        text: their features, (#class, D) float32, as `dfer.training.text` writes them.
+        text: their features, (#class, D) float32, as `dfer.training.text` writes them. A method
+            without CLIP reads none.
 
     Raises:
         UserError: settings that contradict each other, or text features of another CLIP.
@@ -136,11 +126,26 @@ def make(
 
 
 def build(settings: Any, backbone: BackboneSettings, words: Sequence[str], text: Tensor) -> Method:
-    """A method with CLIP's weights; new modules are drawn from torch's generator.
+    """A method as training begins; new modules are drawn from torch's generator.
 
     Raises:
         UserError: see `make` and `Method.start_from`.
     """
-    model = make(settings, read_config(backbone.model), words, text)
+    model = make(settings, architecture(settings, backbone), words, text)
     model.start_from(backbone)
     return model
+
+
+def architecture(settings: Any, backbone: BackboneSettings) -> dict[str, Any]:
+    """The open_clip configuration of a method's CLIP; empty where it has none."""
+    return read_config(backbone.model) if settings.uses_clip else {}
+
+
+def pixels(settings: Any, backbone: BackboneSettings) -> PixelStatistics:
+    """Mean and standard deviation of each RGB channel, in 0…1, that frames are normalised with."""
+    return pixel_statistics(backbone) if settings.uses_clip else PIXELS[settings.pixels]
+
+
+def image_size(settings: Any, backbone: BackboneSettings) -> int:
+    """Pixels a side of the frames that a method takes."""
+    return vision_config(backbone.model).image_size if settings.uses_clip else settings.size

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from dfer.errors import UserError
 from dfer.models.backbone import vision_of
-from dfer.models.method import Method
+from dfer.models.clip_method import ClipMethod
 from dfer.models.vit import ImageTower, VisionConfig
 from dfer.settings import ModelSettings
 
 
-class Recogniser(Method):
+class Recogniser(ClipMethod):
     """A clip's similarity to each class.
 
         Z = image tower (with InterFIT) of the T frames                  (Eq. 1–3)

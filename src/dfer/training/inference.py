@@ -78,5 +78,5 @@ def _evaluating(model: Method, dtype: torch.dtype) -> Iterator[None]:
 
 def predict(run: TrainedRun, data: EvaluationClips, *, batch: int, workers: int) -> Tensor:
     """`logits_of` a trained run, with its own pixel statistics and precision."""
-    dtype = precision(run.settings.train, run.model.image.config.width, run.device)
+    dtype = precision(run.settings.train, run.model.width, run.device)
     return logits_of(run.model, data, run.normalise, dtype, batch=batch, workers=workers)

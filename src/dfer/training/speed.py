@@ -31,8 +31,8 @@ from dfer.clips.loader import EvaluationClips, TrainClips
 from dfer.clips.store import ClipStore
 from dfer.errors import stage
 from dfer.files import write_text
-from dfer.models.backbone import normaliser, pixel_statistics
-from dfer.models.method import build
+from dfer.models.backbone import normaliser
+from dfer.models.method import build, pixels
 from dfer.settings import RunSettings, TrainSettings
 from dfer.training.device import loader_workers, machine, pick_device, precision
 from dfer.training.inference import logits_of
@@ -82,8 +82,8 @@ def measure(
         seconds: to measure for, of predicting and of each stage of training.
     """
     model = build(settings.model, settings.backbone, words, text).to(device)
-    normalise = normaliser(pixel_statistics(settings.backbone), device)
-    dtype = precision(settings.train, model.image.config.width, device)
+    normalise = normaliser(pixels(settings.model, settings.backbone), device)
+    dtype = precision(settings.train, model.width, device)
     view = {"frames": data.frames, "size": data.size, "sampler": data.sampler}
     seen = EvaluationClips(data.store, data.clips, data.labels, **view)
     clock = Clock(seconds)

@@ -18,6 +18,7 @@ import math
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ from dfer.clips.loader import (
 from dfer.clips.store import ClipStore
 from dfer.errors import UserError, stage
 from dfer.files import atomic, read_parquet, write_parquet, write_text
-from dfer.models.backbone import normaliser, pixel_statistics, read_config, vision_config
+from dfer.models.backbone import normaliser
 from dfer.models.checkpoint import TrainedRun, save_run
-from dfer.models.method import Method, build, part_of
+from dfer.models.method import Method, architecture, build, image_size, part_of, pixels
 from dfer.provenance import digest, file_digest, stamps
 from dfer.settings import RunSettings, TrainSettings, unused_modules
 from dfer.training.device import loader_workers, machine, pick_device, precision
@@ -65,6 +66,8 @@ HISTORY = pa.schema(
 # At most this share of a training's time goes into saving its state. The full model's is 3.2 GB:
 # on a slow disk not every epoch is saved.
 SAVING = 0.1
+# Between the seeds of an epoch and the next, so that no two of a study's runs share any.
+SEEDS = 1_000_003
 # Steps whose losses are read together: each reading waits for the GPU, which is then idle until it
 # has been given the next step.
 READ_EVERY = 10
@@ -110,9 +113,10 @@ def train(
     recipe = settings.train
     torch.manual_seed(seed)  # the new modules' initial weights
     model = build(settings.model, settings.backbone, words, text).to(device)
-    model.image.gradient_checkpointing = recipe.gradient_checkpointing
-    normalise = normaliser(pixel_statistics(settings.backbone), device)
-    dtype = precision(recipe, model.image.config.width, device)
+    model.gradient_checkpointing = recipe.gradient_checkpointing
+    normalise = normaliser(pixels(settings.model, settings.backbone), device)
+    dtype = precision(recipe, model.width, device)
+    criterion = partial(F.cross_entropy, label_smoothing=recipe.label_smoothing)
     optimiser = None
     first, history, best = 0, [], None
     if state := read_state(state_path, fingerprint, name):
@@ -153,8 +157,9 @@ def train(
             else:
                 stream = train_batches(data, batches, device, workers)
         began = time.perf_counter()
+        torch.manual_seed(seed + SEEDS * (epoch + 1))  # of dropout, and what else a model draws
         model.train()
-        counts, total, unread = np.zeros((len(text), len(text)), np.int64), 0.0, []
+        counts, total, unread = np.zeros((len(words), len(words)), np.int64), 0.0, []
         for step in range(batches.steps):
             inputs, labels = next(stream)
             lr = learning_rate(own, (epoch - begun) * batches.steps + step, batches.steps)
@@ -162,8 +167,10 @@ def train(
                 group["lr"] = lr * group["lr_factor"]
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 known = inputs.ndim == 3  # frame features, and no frames
-                z = inputs if known else model.frame_features(normalise(inputs))
-                loss, logits = model.loss(model.aggregate(z), labels)
+                if known:
+                    loss, logits = model.loss(model.aggregate(inputs), labels, criterion)
+                else:
+                    loss, logits = model.loss_of_clips(normalise(inputs), labels, criterion)
             optimiser.zero_grad()
             loss.backward()
             if recipe.max_gradient_norm is not None:
@@ -181,7 +188,7 @@ def train(
                         "train.max_gradient_norm (1.0, for example)."
                     )
                 total += value * len(labels)
-                counts += confusion(labels.cpu().numpy(), found.cpu().numpy(), len(text))
+                counts += confusion(labels.cpu().numpy(), found.cpu().numpy(), len(words))
             unread.clear()
 
         row = {"epoch": epoch + 1, "split": "train", "loss": total / int(counts.sum())}
@@ -321,7 +328,7 @@ def read_clips(
         seed: of the random frames and augmentations, and of the share that is trained on.
     """
     rule, frames = settings.train.checkpoint, settings.model.frames
-    size = vision_config(settings.backbone.model).image_size
+    size = image_size(settings.model, settings.backbone)
     table = read_parquet(splits, ["fold", "split", "clip", "label", "held_out"])
     table = table[table.fold == fold]
     index = {label: i for i, label in enumerate(classes)}
@@ -406,7 +413,6 @@ def main(args: argparse.Namespace) -> None:
     """Train, then write checkpoint, history and record."""
     device = pick_device(args.threads)
     settings = RunSettings.from_dict(json.loads(args.settings))
-    architecture, pixels = read_config(settings.backbone.model), pixel_statistics(settings.backbone)
     words = json.loads(args.classes)
     classes, store = list(words), ClipStore(args.store)
     data, monitor = read_clips(
@@ -445,8 +451,8 @@ def main(args: argparse.Namespace) -> None:
     run = TrainedRun(
         model=model,
         settings=settings,
-        architecture=architecture,
-        pixels=pixels,
+        architecture=architecture(settings.model, settings.backbone),
+        pixels=pixels(settings.model, settings.backbone),
         text=text,
         dataset=args.dataset,
         classes=classes,

@@ -13,7 +13,8 @@ Its loss for a clip of class y with s_ck is a margin term and a fine-grained one
     α        N_y · softmax_k(1 / n_yk)[k*] / n_yk*,  k* the clip's best own subclass
 
 n_ck: clips of class c in the batch whose best own subclass is k (−1/99 for none), N_c their sum
-over k, so that a rarer subclass weighs more. With K = 1 both terms are plain cross-entropy.
+over k, so that a rarer subclass weighs more. With K = 1 both terms are plain cross-entropy. The
+recipe's own cross-entropy has no place in it.
 
 The public code is of stills; on clips V is the mean of the frame features. It trains in two stages,
 the texts and then the image tower (`train.stages`). Shapes: (B, T, 3, H, W) → (B, #class).
@@ -27,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dfer.methods.cliper import Settings
+from dfer.models.method import Criterion
 from dfer.models.peers.prompt_learner import Prompted
 
 BEGINNING, STOP = "an ID photo of", "."
@@ -49,7 +51,9 @@ class Cliper(Prompted):
     def similarity(self, v: Tensor) -> Tensor:
         return self.of_subclasses(v).mean(dim=2)
 
-    def loss(self, v: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, v: Tensor, labels: Tensor, criterion: Criterion = F.cross_entropy
+    ) -> tuple[Tensor, Tensor]:
         s = self.of_subclasses(v) / self.settings.temperature
         fine = (weights(s, labels) * fine_terms(s, labels)).mean()
         return margin_term(s, labels) + fine, s.mean(dim=2)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from dfer.errors import UserError
 from dfer.models.backbone import load_backbone, vision_of
-from dfer.models.method import Method
+from dfer.models.clip_method import ClipMethod
 from dfer.models.text_tower import encode
 from dfer.models.vit import ImageTower
 from dfer.settings import BackboneSettings
@@ -124,7 +124,7 @@ class PromptLearner(nn.Module):
         return features.unflatten(0, (*batch, rows)) if batch else features
 
 
-class Prompted(Method):
+class Prompted(ClipMethod):
     """A method whose class features come from learnt prompts.
 
     While nothing is trained the features are computed once, if they are the same for all clips.

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from dfer.methods.zero_shot import Settings
 from dfer.models.backbone import load_backbone, vision_of
-from dfer.models.method import Method
+from dfer.models.clip_method import ClipMethod
 from dfer.models.vit import ImageTower
 from dfer.settings import BackboneSettings
 
 
-class ZeroShot(Method):
+class ZeroShot(ClipMethod):
     """The image tower, and the features of what is read for each class (a buffer)."""
 
     def __init__(self, settings: Settings, architecture: Mapping[str, Any], words: Sequence[str]):
