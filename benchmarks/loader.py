@@ -210,6 +210,18 @@ def parts(clips: TrainClips) -> dict[str, Callable[[], float]]:
         (left, right), (top, bottom) = np.sort(maps.plane).astype(int)
         augment.resize(frames[:, top:bottom, left:right], clips.size)
 
+    def augmenting(device: torch.device) -> float:
+        frames, maps = first[0].to(device), Maps(*(part.to(device) for part in first[1]))
+        wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+        wait()
+
+        def work() -> None:
+            augment.augment_on_device(frames, maps, clips.size)
+            wait()
+
+        return 1e3 * seconds(work) / len(frames)
+
+    devices = [CPU, *[torch.device("cuda")] * torch.cuda.is_available()]
     return {
         "part: decode and draw": lambda: (
             1e3 * seconds(lambda: [clips.decode(address) for address in addresses]) / CLIPS
@@ -217,9 +229,9 @@ def parts(clips: TrainClips) -> dict[str, Callable[[], float]]:
         "part: draw": each(drawing),
         "part: augment on the CPU": each(lambda frames, maps: augment.augment(frames, maps, out)),
         "part: of which crop and resize": each(resizing),
-        "part: augment as a GPU does, on the CPU": lambda: (
-            1e3 * seconds(lambda: augment.augment_on_device(*first[:2], clips.size)) / 8
-        ),
+    } | {
+        f"part: augment as a GPU does, on {device}": partial(augmenting, device)
+        for device in devices
     }
 
 

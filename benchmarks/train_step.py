@@ -130,8 +130,9 @@ class Steps:
 
 def matmul_peak(dtype: torch.dtype, device: torch.device) -> float:
     """GFLOP/s of a large matrix product, the best of a few."""
-    a = torch.randn(2048, 2048, dtype=dtype, device=device)
-    return 2 * 2.048**3 / min(measuring.seconds(lambda: float((a @ a)[0, 0])) for _ in range(5))
+    width = 8192 if device.type == "cuda" else 2048
+    a = torch.randn(width, width, dtype=dtype, device=device)
+    return 2e-9 * width**3 / min(measuring.seconds(lambda: float((a @ a)[0, 0])) for _ in range(5))
 
 
 def compare(cases: dict[str, Steps], precision: str, args: argparse.Namespace, gflops: dict):

@@ -15,7 +15,16 @@ from checkout import ROOT
 SOURCE = ROOT / "src"
 RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 
-GROUND = ("errors", "files", "arguments", "methods", "settings", "provenance", "why")
+GROUND = (
+    "errors",
+    "files",
+    "arguments",
+    "video_settings",
+    "methods",
+    "settings",
+    "provenance",
+    "why",
+)
 LIBRARIES = ("datasets", "faces", "clips", "models")
 PACKAGES = (  # each may import what stands left of it
     *("prepare", "check", "training", "analysis", "figures", "tuning"),

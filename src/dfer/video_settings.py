@@ -19,9 +19,7 @@ class VideoSettings:
     untrained: ClassVar[tuple[str, ...]] = ()
     frames: int = 16  # T
     size: int = 112  # pixels a side
-    pixels: Literal["plain", "imagenet", "kinetics"] = (
-        "plain"  # how they are normalised; plain: 0…1
-    )
+    pixels: Literal["plain", "imagenet", "kinetics"] = "plain"  # how they are normalised
 
     def faults(self, words: tuple[str, ...]) -> list[str]:
         """What does not go together, for classes with these words."""

@@ -14,6 +14,7 @@ from dfer.clips.store import ClipStore
 from dfer.errors import UserError
 from dfer.files import read_parquet
 from dfer.models.checkpoint import load_run
+from dfer.models.clip_method import ClipMethod
 from dfer.models.method import build, part_of
 from dfer.settings import AugmentSettings, RunSettings, TrainSettings
 from dfer.training import evaluate
@@ -249,7 +250,7 @@ def test_frozen_frame_features_are_computed_once(folder, monkeypatch):
     known = train(folder, "known", own)
     assert len(decoded) == len(set(decoded)) == 36  # 18 train clips and 18 test clips
     decoded.clear()
-    monkeypatch.setattr(stage.Method, "sees_frames_alike", lambda self: False)
+    monkeypatch.setattr(ClipMethod, "sees_frames_alike", lambda self: False)
     again = train(folder, "again", own)
     assert len(decoded) == 4 * 36
     histories = [read_parquet(run / "history.parquet") for run in (known, again)]
