@@ -126,18 +126,20 @@ class TrainSettings:
     # codes do; an optimistic choice, so it is named wherever its numbers stand.
     checkpoint: Literal["last", "val", "test"] = "last"
     augment: AugmentSettings = field(default_factory=AugmentSettings)
-    sampler: Literal["segments", "dfer_clip", "middle"] = later("segments")  # `sample_frames`
+    sampler: str = later("segments")  # of `dfer.clips.sampling.SAMPLERS`, or freq_hd
     drop_last: bool = later(False)  # leave out an epoch's last batch where it is smaller
-    optimiser: Literal["adamw", "sgd"] = later("adamw")
+    optimiser: Literal["adamw", "adam", "sgd"] = later("adamw")  # adam: decay as part of gradients
     momentum: float = later(0.9)  # of SGD
-    eps: float = later(1e-8)  # of AdamW
+    eps: float = later(1e-8)  # of AdamW and Adam
     label_smoothing: float = later(0.0)  # share of the target that all classes have alike
     decay_all: bool = later(False)  # weight decay on biases and 1-D parameters, too
     # cosine: warm-up, then half a cosine to `min_lr`. step: × `gamma` at each of `milestones`.
-    # coop: 1e-5 in the first epoch, then a cosine by epoch. constant: `lr`.
-    schedule: Literal["cosine", "step", "coop", "constant"] = later("cosine")
+    # coop: 1e-5 in the first epoch, then a cosine by epoch. constant: `lr`. plateau: × `gamma` where
+    # the loss of training has not fallen for more than `patience` epochs.
+    schedule: Literal["cosine", "step", "coop", "constant", "plateau"] = later("cosine")
     milestones: tuple[int, ...] = later((30, 40))  # of the step schedule, in epochs
-    gamma: float = later(0.1)  # of the step schedule
+    gamma: float = later(0.1)  # of the step schedule and of plateaus
+    patience: int = later(10)  # of plateaus, in epochs
     restart: int = later(0)  # epochs after which the cosine begins again; 0: never
     # Part of the model → its learning rate in place of `lr`.
     part_lr: dict[str, float] = field(default_factory=dict, metadata=LATER)

@@ -159,10 +159,11 @@ def train(
         began = time.perf_counter()
         torch.manual_seed(seed + SEEDS * (epoch + 1))  # of dropout, and what else a model draws
         model.train()
+        losses = [r["loss"] for r in history if r["split"] == "train" and r["epoch"] > begun]
         counts, total, unread = np.zeros((len(words), len(words)), np.int64), 0.0, []
         for step in range(batches.steps):
             inputs, labels = next(stream)
-            lr = learning_rate(own, (epoch - begun) * batches.steps + step, batches.steps)
+            lr = learning_rate(own, (epoch - begun) * batches.steps + step, batches.steps, losses)
             for group in optimiser.param_groups:
                 group["lr"] = lr * group["lr_factor"]
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -239,7 +240,8 @@ def new_optimiser(model: Method, recipe: TrainSettings) -> torch.optim.Optimizer
     groups = parameter_groups(model, recipe)
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(groups, momentum=recipe.momentum)
-    return torch.optim.AdamW(groups, betas=recipe.betas, eps=recipe.eps, fused=True)
+    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
+    return kind(groups, betas=recipe.betas, eps=recipe.eps, fused=True)
 
 
 def parameter_groups(model: Method, recipe: TrainSettings) -> list[dict[str, Any]]:
