@@ -4,7 +4,7 @@ Tran et al., "Learning Spatiotemporal Features with 3D Convolutional Networks", 
 batch norm behind every convolution that DFEW's authors added.
 
     64 | 128 | 256, 256 | 512, 512 | 512, 512 |      a bar: max pool 2, the first of one frame
-    V = ReLU(4096 of ReLU(4096 of the map as it is)),   dropout 0.5 before each classifying layer
+    V = ReLU(4096 of ReLU(4096 of the flat map)),   dropout 0.5 behind both
 
 The first linear layer is of the map's size, so a trained run takes clips of no other T and size.
 Pools keep what is left over at a border, which at 16×112 nothing is: so short clips pass. Shapes:
