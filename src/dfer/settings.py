@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal
 
 OWN = "bidirectional"  # the paper's method
 LATER = {"later": True}
+DIVISORS = {"pairs": 2, "snippets": 7}  # sampler → what T must be a multiple of
 
 
 def later(default: Any) -> Any:
@@ -213,6 +214,8 @@ class RunSettings:
         model = dict(values.get("model", {}))
         method = method_settings(model.pop("method", OWN))
         rest = {name: value for name, value in values.items() if name != "model"}
+        if not method.uses_clip:
+            rest["backbone"] = {"model": "", "weights": None}  # whichever there may be
         return cls(**_typed(cls, rest), model=method(**_typed(method, model)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -225,6 +228,19 @@ class RunSettings:
     def to_json(self) -> str:
         """`to_dict` in one line, sorted."""
         return json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
+
+    def faults(self, words: tuple[str, ...]) -> list[str]:
+        """What does not go together, for classes with these words."""
+        model, train = self.model, self.train
+        found = [*model.faults(words), *train.faults(model.parts)]
+        if train.gradient_checkpointing and not model.uses_clip:
+            found.append("gradient_checkpointing: only a method on CLIP has it")
+        if train.sampler in DIVISORS and model.frames % DIVISORS[train.sampler]:
+            found.append(
+                f"sampler: {train.sampler} chooses a multiple of {DIVISORS[train.sampler]} frames, "
+                f"and T is {model.frames}"
+            )
+        return found
 
     @property
     def method(self) -> str:
@@ -253,6 +269,8 @@ def method_settings(name: str) -> type:
 def unused_modules(settings: RunSettings) -> set[str]:
     """Modules that runs of these settings do not use, so that an edit there leaves them alone."""
     model = settings.model
+    if not model.uses_clip:
+        return {"dfer.models.clip_method", "dfer.models.vit"}
     if not isinstance(model, ModelSettings):
         return set()
     used = {

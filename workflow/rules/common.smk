@@ -44,6 +44,7 @@ try:
     from dfer.settings import RunSettings, unused_modules
     from dfer.tables import reported
     from dfer.tuning.study import tuned_settings
+    from dfer.video_settings import PINNED, WEIGHTS, weights_file
 except SyntaxError as error:  # an edited module
     sys.exit(f"error: {error.filename}, line {error.lineno}: not Python ({error.msg}). Mend it.")
 except ModuleNotFoundError as error:
@@ -237,9 +238,23 @@ def backbone_files(backbone):
     return paths + [weights] * (weights.startswith("results/") or Path(weights).is_file())
 
 
-def text_features(dataset, backbone):
-    """The class words' features of a CLIP."""
-    return f"results/{dataset}/text.{backbone_key(backbone)}.safetensors"
+def text_features(dataset, own):
+    """The class words' features of a run's CLIP; none for a method without one."""
+    if not own.model.uses_clip:
+        return []
+    return [f"results/{dataset}/text.{backbone_key(own.backbone)}.safetensors"]
+
+
+def text_flag(wildcards, input):
+    """The flag that names them."""
+    return ["--text", str(input.text)] if input.text else []
+
+
+def starts_from(own):
+    """The files on this disk that a run's model starts from."""
+    if own.model.uses_clip:
+        return backbone_files(own.backbone)
+    return list(filter(None, [weights_file(getattr(own.model, "weights", ""))]))
 
 
 # ── Figures that compare two variants ───────────────────────────────────────────────────────────

@@ -119,7 +119,7 @@ rule costs:
             {
                 name
                 for (dataset, _), own in SETTINGS.items()
-                for name in backbone_files(own.backbone)
+                for name in starts_from(own)
                 if dataset == w.dataset and name.endswith(".json")
             }
         ),

@@ -8,7 +8,10 @@ OUTPUTS, below results/<dataset>/:
     speed/<settings>.json                                speed and memory on this machine
 """
 
-BACKBONES = {backbone_key(own.backbone): own.backbone for own in SETTINGS.values()}
+BACKBONES = {
+    backbone_key(own.backbone): own.backbone for own in SETTINGS.values() if own.model.uses_clip
+}
+PINNED_FILES = {pinned.file: name for name, pinned in PINNED.items()}
 
 
 rule text:
@@ -35,13 +38,31 @@ rule text:
         " &> {log:q}"
 
 
+rule weights:
+    """Weights that networks without CLIP may start from, downloaded once and checked."""
+    output:
+        f"{WEIGHTS}/{{file}}.pth",
+    log:
+        "results/logs/weights/{file}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.models.pretrained"),
+        name=lambda w: PINNED_FILES[f"{w.file}.pth"],
+    shell:
+        "python -m dfer.models.pretrained"
+        " --name {params.name:q}"
+        " --out {output:q}"
+        " |& tee {log:q}"
+
+
 rule train:
     """Train one run; a killed one goes on from the epoch it saved last."""
     input:
         splits="results/{dataset}/splits/{fold}.parquet",
         packed=packed,
-        text=lambda w: text_features(w.dataset, settings(w).backbone),
-        backbone=lambda w: backbone_files(settings(w).backbone),
+        text=lambda w: text_features(w.dataset, settings(w)),
+        start=lambda w: starts_from(settings(w)),
         tuned=study_result,
     output:
         checkpoint=f"{RUN}/checkpoint.safetensors",
@@ -60,6 +81,7 @@ rule train:
         classes=classes,
         synthetic=synthetic,
         landmark_settings=landmark_settings,
+        text=text_flag,
         settings=lambda w: settings(w).to_json(),
     shell:
         "python -m dfer.dag.gpu {resources.gpu}"
@@ -71,7 +93,7 @@ rule train:
         " --splits {input.splits:q}"
         " --fold {wildcards.fold}"
         " --store {params.store:q}"
-        " --text {input.text:q}"
+        " {params.text:q}"
         " --settings {params.settings:q}"
         " --seed {wildcards.seed}"
         " --threads {threads}"
@@ -118,8 +140,8 @@ rule speed:
     input:
         splits=lambda w: f"results/{w.dataset}/splits/{DATASETS[w.dataset].folds[0]}.parquet",
         packed=packed,
-        text=lambda w: text_features(w.dataset, settings(w).backbone),
-        backbone=lambda w: backbone_files(settings(w).backbone),
+        text=lambda w: text_features(w.dataset, settings(w)),
+        start=lambda w: starts_from(settings(w)),
     output:
         "results/{dataset}/speed/{run}.json",
     log:
@@ -135,6 +157,7 @@ rule speed:
         seed=EXPERIMENT.seeds[0],
         store=store,
         classes=classes,
+        text=text_flag,
         settings=lambda w: settings(w).to_json(),
         computing=GPU_THREADS,
     shell:
@@ -144,7 +167,7 @@ rule speed:
         " --splits {input.splits:q}"
         " --fold {params.fold}"
         " --store {params.store:q}"
-        " --text {input.text:q}"
+        " {params.text:q}"
         " --settings {params.settings:q}"
         " --seed {params.seed}"
         " --threads {params.computing}"

@@ -23,9 +23,9 @@ def study(wildcards):
     return EXPERIMENT.study(wildcards.dataset, wildcards.study)
 
 
-def study_backbone(wildcards):
-    """The CLIP of a study's trials."""
-    return study(wildcards).trial_settings({}).backbone
+def study_settings(wildcards):
+    """The settings of a study's trials, but for what it tunes."""
+    return study(wildcards).trial_settings({})
 
 
 def study_title(wildcards):
@@ -117,8 +117,8 @@ rule trial:
         before=trials_before,
         splits=lambda w: f"results/{w.dataset}/splits/{study(w).fold}.parquet",
         packed=packed,
-        text=lambda w: text_features(w.dataset, study_backbone(w)),
-        backbone=lambda w: backbone_files(study_backbone(w)),
+        text=lambda w: text_features(w.dataset, study_settings(w)),
+        start=lambda w: starts_from(study_settings(w)),
     output:
         f"{STUDY}/trials/{{round}}.{{place}}.json",
     log:
@@ -133,9 +133,10 @@ rule trial:
             "dfer.tuning.trial",
             optional=COUNTED,
             unused=unused_by_study,
-            method=lambda w: study(w).trial_settings({}).model.module,
+            method=lambda w: study_settings(w).model.module,
         ),
         store=store,
+        text=text_flag,
         study=lambda w: study(w).to_json(),
         number=lambda w: int(w.round) * study(w).width + int(w.place),
         classes=classes,
@@ -148,7 +149,7 @@ rule trial:
         " --trials {input.before:q}"
         " --splits {input.splits:q}"
         " --store {params.store:q}"
-        " --text {input.text:q}"
+        " {params.text:q}"
         " --classes {params.classes:q}"
         " --run-folders results/{wildcards.dataset}/runs"
         " --threads {threads}"

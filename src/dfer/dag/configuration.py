@@ -179,17 +179,12 @@ def _unsound_settings(experiment: Experiment) -> Iterable[str]:
         for variant in experiment.variants:
             settings = experiment.settings(dataset, variant)
             where, words = f"variants.{variant} (on {dataset})", _words(experiment, dataset)
-            yield from (f"{where}: {fault}" for fault in _contradictions(settings, words))
+            yield from (f"{where}: {fault}" for fault in settings.faults(words))
 
 
 def _words(experiment: Experiment, dataset: str) -> tuple[str, ...]:
     """The class words of a dataset."""
     return tuple(experiment.datasets[dataset].classes.values())
-
-
-def _contradictions(settings: RunSettings, words: tuple[str, ...]) -> list[str]:
-    """What does not go together in one run's settings, for classes with these words."""
-    return [*settings.model.faults(words), *settings.train.faults(settings.model.parts)]
 
 
 def _unknown_variants(config: dict[str, Any]) -> Iterable[str]:
@@ -289,7 +284,7 @@ def _unsound_space(
             found = [
                 f" (on {dataset}): {fault}, at {json.dumps(corner)}"
                 for corner in corners
-                for fault in _contradictions(study.trial_settings(corner), words)
+                for fault in study.trial_settings(corner).faults(words)
             ]
             yield from dict.fromkeys(found)
 

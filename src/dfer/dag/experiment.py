@@ -141,7 +141,8 @@ class Experiment:
         starts from the one that its study tunes; what the study finds comes last, once it is known
         (`best.yaml`).
 
-        Of what stands below a variant its method takes the keys of `model` that it has.
+        Of what stands below a variant its method takes the keys of `model` that it has; a network
+        without CLIP takes none.
         """
         layers = [_sections(self._config), _sections(self._config["datasets"][dataset])]
         own = [self.variants[variant]]
@@ -155,7 +156,10 @@ class Experiment:
         changes = [v.changes for v in own]
         methods = [layer.get("model", {}).get("method") for layer in (*layers, *changes)]
         method = next(filter(None, reversed(methods)), OWN)
-        known = {"method", *(f.name for f in dataclasses.fields(method_settings(method)))}
+        own_settings = method_settings(method)
+        known = {"method", *(f.name for f in dataclasses.fields(own_settings))}
+        if not own_settings.uses_clip:  # T is part of such a network
+            known = {"method"}
         values: dict[str, Any] = {section: {} for section in SECTIONS}
         for layer in (*layers, *changes):
             for section in SECTIONS:

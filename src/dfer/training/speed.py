@@ -156,7 +156,7 @@ def parser() -> argparse.ArgumentParser:
     add("--splits", required=True, help="clips of a fold (dfer.prepare.splits)")
     add("--fold", type=int, required=True, help="number of the fold")
     add("--store", nargs="+", required=True, help="shards of the clip store")
-    add("--text", required=True, help="features of the class words (dfer.training.text)")
+    add("--text", help="features of the class words (dfer.training.text); of methods on CLIP")
     add("--settings", required=True, help="JSON: settings of a run")
     add("--seed", type=int, required=True, help="seed of all that is drawn")
     add("--threads", type=int, default=1, help="threads to compute with")

@@ -44,12 +44,14 @@ def text_features(backbone: BackboneSettings, words: list[str]) -> Tensor:
         return model.encode_text(tokenise(words)).float()
 
 
-def read_features(path: Path | str, classes: int) -> Tensor:
-    """The features that this stage wrote, (#class, D) float32.
+def read_features(path: Path | str | None, classes: int) -> Tensor:
+    """The features that this stage wrote, (#class, D) float32; (#class, 0) where there is no CLIP.
 
     Raises:
         UserError: the file is missing, unreadable, damaged, or of another number of classes.
     """
+    if path is None:
+        return torch.empty(classes, 0)
     try:
         features = read_sealed(path)[1]["features"]
         if features.ndim != 2 or features.dtype != torch.float32:

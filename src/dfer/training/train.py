@@ -50,6 +50,7 @@ from dfer.training.metrics import confusion, uar, war
 from dfer.training.schedule import learning_rate
 from dfer.training.share import chosen
 from dfer.training.text import read_features
+from dfer.video_settings import weights_file
 
 HISTORY = pa.schema(
     [
@@ -357,7 +358,7 @@ def identify(
     fold: int,
     seed: int,
     splits: Path | str,
-    text: Path | str,
+    text: Path | str | None,
     store: ClipStore,
 ) -> dict[str, Any]:
     """All that decides a run's numbers, but the machine.
@@ -367,6 +368,7 @@ def identify(
         classes: labels, in class order.
         splits, text: paths of the clips of the fold and of the features of the class words.
     """
+    weights = weights_file(getattr(settings.model, "weights", ""))
     return {
         "dataset": dataset,
         "settings": settings.to_dict(),
@@ -376,7 +378,7 @@ def identify(
         "code": stamps(
             "dfer.training.train", settings.model.module, without=unused_modules(settings)
         ),
-        "inputs": [file_digest(path) for path in (splits, text)]
+        "inputs": [file_digest(path) for path in (splits, text, weights) if path]
         + [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in store.paths],
     }
 
@@ -401,7 +403,7 @@ def parser() -> argparse.ArgumentParser:
     add("--splits", required=True, help="clips of a fold (dfer.prepare.splits)")
     add("--fold", type=int, required=True, help="number of the fold")
     add("--store", nargs="+", required=True, help="shards of the clip store")
-    add("--text", required=True, help="features of the class words (dfer.training.text)")
+    add("--text", help="features of the class words (dfer.training.text); of methods on CLIP")
     add("--settings", required=True, help="JSON: settings of a run")
     add("--seed", type=int, required=True, help="seed of all that is drawn")
     add("--threads", type=int, default=1, help="threads to compute with")

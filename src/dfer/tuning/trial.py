@@ -77,7 +77,7 @@ def attempt(
     *,
     splits: Path | str,
     store: ClipStore,
-    text: Path | str,
+    text: Path | str | None,
     classes: Mapping[str, str],
     runs: Path | None,
     state_path: Path,
@@ -188,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
     add("--trials", nargs="*", default=[], help="finished trials; of earlier rounds")
     add("--splits", required=True, help="clips of a fold (dfer.prepare.splits)")
     add("--store", nargs="+", required=True, help="shards of the clip store")
-    add("--text", required=True, help="features of the class words (dfer.training.text)")
+    add("--text", help="features of the class words (dfer.training.text); of methods on CLIP")
     add("--classes", required=True, help="JSON: label → class word, in class order")
     add("--run-folders", type=Path, help="folder of the dataset's runs; left out: none are known")
     add("--threads", type=int, default=1, help="threads to compute with")

@@ -1,0 +1,122 @@
+"""Weights that networks without CLIP start from: torchvision's, pinned, or a file of one's own.
+
+    python -m dfer.models.pretrained --name imagenet_resnet18 --out resnet18-f37072fd.pth
+
+fetches those of a name in `dfer.video_settings.PINNED`, and checks their SHA-256.
+"""
+
+import argparse
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from dfer.errors import UserError, stage
+from dfer.files import atomic, check_readable
+from dfer.video_settings import PINNED, weights_file
+
+ADDRESS = "https://download.pytorch.org/models/"
+CLASSIFIER = "fc."  # of another task; the module that is loaded has none
+
+
+def load(module: nn.Module, weights: str) -> None:
+    """Give a network the weights of one like it, whatever that one's classes were.
+
+    Args:
+        module: with torchvision's names, and no classifier.
+        weights: a name in `PINNED`, or the path of a state dict (.pth, .safetensors).
+
+    Raises:
+        UserError: the file is missing or damaged, or is of another network.
+    """
+    path = Path(weights_file(weights))
+    if weights in PINNED:
+        check(path, weights)
+    state = {n: v for n, v in _read(path).items() if not n.startswith(CLASSIFIER)}
+    expected = module.state_dict()
+    differing = sorted(set(state) ^ set(expected))
+    differing += [n for n in expected if n in state and state[n].shape != expected[n].shape]
+    if differing:
+        raise UserError(
+            f"{path}: not the weights of this network: {len(differing)} of {len(expected)} differ "
+            f"({', '.join(differing[:3])} …). Set model.weights to those of its own kind, or to ''."
+        )
+    module.load_state_dict(state)
+
+
+def check(path: Path, name: str) -> None:
+    """Refuse any file but the pinned one.
+
+    Raises:
+        UserError: it is missing, or its checksum is another.
+    """
+    pinned = PINNED[name]
+    if not path.is_file():
+        raise UserError(f"{path}: no such file. {_remedy(name, path)}")
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != pinned.sha256:
+        raise UserError(
+            f"{path}: not {pinned.file} as it was published (SHA-256 {found[:12]}…, expected "
+            f"{pinned.sha256[:12]}…). Delete it. {_remedy(name, path)}"
+        )
+
+
+def fetch(name: str, out: Path) -> None:
+    """Download pinned weights to `out`.
+
+    Raises:
+        UserError: they cannot be had from here, or are others than they were.
+    """
+    with atomic(out) as temporary:
+        try:
+            torch.hub.download_url_to_file(ADDRESS + PINNED[name].file, temporary, progress=False)
+        except OSError as error:  # of urllib
+            raise UserError(
+                f"{out}: {PINNED[name].of} could not be downloaded ({error}). {_remedy(name, out)}"
+            ) from None
+        check(Path(temporary), name)
+
+
+def _remedy(name: str, path: Path) -> str:
+    return (
+        f"Fetch {ADDRESS}{PINNED[name].file}, on another machine if need be, and put it at {path}; "
+        "or set model.weights to '' (from scratch)."
+    )
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """A state dict; no pickle is executed."""
+    check_readable(path)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = state.get("state_dict", state)
+        return {name.removeprefix("module."): value for name, value in state.items()}
+    except Exception as error:  # zip, pickle, safetensors and torch raise their own
+        raise UserError(
+            f"{path}: not a readable state dict ({str(error).splitlines()[0]}). Give one as "
+            "torch.save or safetensors write it."
+        ) from None
+
+
+def parser() -> argparse.ArgumentParser:
+    """The stage's command line."""
+    top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = top.add_argument
+    add("--name", choices=PINNED, required=True, help="which pinned weights")
+    add("--out", type=Path, required=True, help="output (the file, as it was published)")
+    return top
+
+
+def main(args: argparse.Namespace) -> None:
+    """Fetch and check."""
+    fetch(args.name, args.out)
+    print(f"{args.out}: {PINNED[args.name].of}")
+
+
+if __name__ == "__main__":
+    stage(main, parser())
