@@ -15,3 +15,10 @@ class ResNet18(ResNet):
 
     def forward(self, clips: Tensor) -> Tensor:
         return super().forward(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
+
+
+def draw_convolutions(network: nn.Module) -> None:
+    """Draw 2-D convolutions anew as torchvision's ResNet does: He et al., fan-out."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
