@@ -3,16 +3,17 @@
 Lu et al., "LSTPNet: Long short-term perception network for dynamic facial expression recognition in
 the wild", Image and Vision Computing 2024.
 
-    TCE: x · 2 σ(E(max of x) + E(mean of x)), max and mean over the map, for each frame
-         E = convolution over channels to r rows ∘ ReLU ∘ convolution over time of each row
-             ∘ convolution over channels to one row again   (read from right to left)
+    TCE: x · 2 σ(E(max of x) + E(mean of x)), max and mean over the map of a frame
+    E:   a convolution over channels to r rows, ReLU of one over time that the rows share, and one
+         over channels back to one row
     Z_t = mean of TCE(stage 4 of frame t), with a TCE before each block of stages 2–4
     twice: x = LN(x + convolution over time of x), the same weights both times
            x = x + attention(LN(x)),   x = x + perceptron(LN(x))
     perceptron: h = LN(GELU(W₁ x)),   LN(W₂ LN(GELU(h + depthwise convolution over time of h)))
     V = mean over t of x
 
-How it was trained is not public: with the cross-entropy here. Shapes: (B, T, 3, H, W) → (B, #class).
+How it was trained is not public; here it is with the cross-entropy. Shapes: (B, T, 3, H, W) →
+(B, #class).
 """
 
 from collections.abc import Mapping, Sequence
