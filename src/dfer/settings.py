@@ -135,8 +135,8 @@ class TrainSettings:
     label_smoothing: float = later(0.0)  # share of the target that all classes have alike
     decay_all: bool = later(False)  # weight decay on biases and 1-D parameters, too
     # cosine: warm-up, then half a cosine to `min_lr`. step: × `gamma` at each of `milestones`.
-    # coop: 1e-5 in the first epoch, then a cosine by epoch. constant: `lr`. plateau: × `gamma` where
-    # the loss of training has not fallen for more than `patience` epochs.
+    # coop: 1e-5 in the first epoch, then a cosine by epoch. constant: `lr`. plateau: × `gamma`
+    # where the loss of training has not fallen for more than `patience` epochs.
     schedule: Literal["cosine", "step", "coop", "constant", "plateau"] = later("cosine")
     milestones: tuple[int, ...] = later((30, 40))  # of the step schedule, in epochs
     gamma: float = later(0.1)  # of the step schedule and of plateaus

@@ -13,7 +13,9 @@ Generator = np.random.Generator | None  # None: in test
 SNIPPET, STEP, FRAMES = 15, 10, 105  # EST: a snippet's window, windows' distance, clip's length
 
 
-def sample_frames(length: int, frames: int, rng: Generator, sampler: str = "segments") -> np.ndarray:
+def sample_frames(
+    length: int, frames: int, rng: Generator, sampler: str = "segments"
+) -> np.ndarray:
     """Indices (frames,) int64 of the frames that a sampler of `SAMPLERS` chooses of a clip.
 
     Args:

@@ -19,7 +19,6 @@ from dfer.dag.experiment import ALL, Experiment
 from dfer.datasets import layouts
 from dfer.errors import UserError
 from dfer.faces import backends
-from dfer.settings import RunSettings
 from dfer.tuning.study import tunable
 
 

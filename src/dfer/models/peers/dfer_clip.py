@@ -16,12 +16,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dfer.errors import UserError
 from dfer.methods.dfer_clip import Settings
+from dfer.models.peers.class_token import ClassToken
+from dfer.models.peers.layer import Layer
 from dfer.models.peers.prompt_learner import Prompted, layout
 
 # SHA-256 of the authors' descriptors of 7 and of 11 classes, joined by newlines, in the order
@@ -39,47 +39,16 @@ def are_originals(descriptors: Sequence[str]) -> bool:
     return ORIGINALS.get(len(descriptors)) == digest
 
 
-class Layer(nn.Module):
-    """A transformer layer, pre-LN: attention without bias in q, k and v; tanh GELU."""
-
-    def __init__(self, width: int, heads: int, head_width: int, mlp_width: int):
-        super().__init__()
-        inner = heads * head_width
-        self.heads = heads
-        self.ln_attn = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * inner, bias=False)
-        self.out = nn.Linear(inner, width)
-        self.ln_mlp = nn.LayerNorm(width)
-        self.fc1 = nn.Linear(width, mlp_width)
-        self.fc2 = nn.Linear(mlp_width, width)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """(B, L, D) → (B, L, D)."""
-        q, k, v = self.qkv(self.ln_attn(z)).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        q, k, v = (x.transpose(1, 2) for x in (q, k, v))  # (B, heads, L, d)
-        weights = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1)
-        z = z + self.out((weights @ v).transpose(1, 2).flatten(2))
-        return z + self.fc2(F.gelu(self.fc1(self.ln_mlp(z)), approximate="tanh"))
-
-
-class TemporalModel(nn.Module):
+class TemporalModel(ClassToken):
     """Frame features, as they are, behind a learnt class token → what that has become.
 
     Shapes: (B, T, D) → (B, D). There is no norm after the last layer.
     """
 
     def __init__(self, settings: Settings, width: int):
-        super().__init__()
-        self.cls_token = nn.Parameter(torch.randn(1, 1, width))
-        self.pos_embedding = nn.Parameter(torch.randn(1, settings.positions, width))
         shape = (settings.heads, settings.head_width, settings.mlp_width)
-        self.layers = nn.Sequential(
-            *(Layer(width, *shape) for _ in range(settings.temporal_layers))
-        )
-
-    def forward(self, z: Tensor) -> Tensor:
-        x = torch.cat([self.cls_token.expand(len(z), -1, -1).to(z.dtype), z], dim=1)
-        return self.layers(x + self.pos_embedding[:, : x.shape[1]])[:, 0]
+        layers = (Layer(width, *shape) for _ in range(settings.temporal_layers))
+        super().__init__(width, settings.positions, layers)
 
 
 class DferClip(Prompted):
