@@ -54,12 +54,13 @@ class Browser:
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=path.as_uri())
-        self.wait(f"location.href === {json.dumps(path.as_uri())} && document.readyState === 'complete'")
+        here = f"location.href === {json.dumps(path.as_uri())}"
+        self.wait(f"{here} && document.readyState === 'complete'")
 
     def wait(self, condition: str, seconds: float = 20) -> None:
         """Until a JavaScript expression is true."""
         end = time.monotonic() + seconds
-        while not self(condition):
+        while not self(f"!!({condition})"):
             assert time.monotonic() < end, condition
             time.sleep(0.02)
 
@@ -78,8 +79,10 @@ class Browser:
 
     def click(self, element: str) -> None:
         """A click in the middle of what a JavaScript expression finds, which must be in view."""
-        box = f"(e => {{ const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2] }})({element})"
-        x, y = self(box)
+        x, y = self(
+            "(b => [b.x + b.width / 2, b.y + b.height / 2])"
+            f"(({element}).getBoundingClientRect().toJSON())"
+        )
         at = {"x": x, "y": y, "button": "left", "clickCount": 1}
         self.call("Input.dispatchMouseEvent", type="mousePressed", **at)
         self.call("Input.dispatchMouseEvent", type="mouseReleased", **at)

@@ -28,6 +28,7 @@ GROUPS = {  # in the order of the columns
     "computed": "Computed",
     "reported": "Reported by the paper",
 }
+ABREAST = 4  # so many measured columns have a number and its spread on one line at 1280 pixels
 MARKS = {None: "%s", 1: "<strong>%s</strong>", 2: "<u>%s</u>"}
 
 
@@ -45,11 +46,11 @@ def body_of(frame: pd.DataFrame) -> str:
     rows = [_row(line, _kinds(layout), ids, notes) for line in layout.lines]
     parts = [
         f"<p>{escape(CAPTIONS.get(table, ''))}</p>",
+        "<p>A measured number leads to its runs.</p>" if ids else "",
         _box(layout),
         sortable.table(f"Table {table}", _heads(layout), rows, "The paper's order"),
         "<ul>",
         *(f"<li>{escape(line)}</li>" for line in sources(frame)),
-        "<li>A measured number leads to its runs.</li>" if ids else "",
         *(
             f'<li id="note-{number}">[{number}] {escape(note)}</li>'
             for number, note in enumerate(notes, 1)
@@ -72,12 +73,15 @@ def _measured_first(layout: Layout) -> Layout:
 
 
 def _kinds(layout: Layout) -> list[str]:
-    """The classes of each column: its source, and whether a dataset begins with it."""
+    """The classes of each column: its source, whether a dataset begins, how its cells are set."""
+    measured = sum(column.source == "measured" for column in layout.columns)
     before = [None, *layout.columns]
-    return [
-        column.source + " start" * (last is None or last[:2] != column[:2])
-        for last, column in zip(before, layout.columns, strict=False)
-    ]
+    kinds = []
+    for last, column in zip(before, layout.columns, strict=False):
+        starts = last is None or last[:2] != column[:2]
+        stacked = column.source != "measured" or measured > ABREAST
+        kinds.append(column.source + " start" * starts + " stacked" * stacked)
+    return kinds
 
 
 def _box(layout: Layout) -> str:
@@ -135,15 +139,15 @@ def _shown(entry: Entry, ids: Mapping[str, str], notes: list[str]) -> str:
     """A number with its mark, deviation, difference, protocol and note."""
     text = MARKS[entry.rank] % escape(entry.text)
     parts = [link(text, ids[entry.origin]) if entry.origin in ids else text]
+    if entry.note:
+        note = notes.index(entry.note) + 1
+        parts[0] += f" <sup>{link(f'[{note}]', f'note-{note}')}</sup>"
     spread = f"± {entry.std:.2f}" if entry.std is not None else ""
     difference = f"({entry.difference:+.2f})" if entry.difference is not None else ""
     if beside := " ".join(filter(None, [spread, difference])):
         parts.append(f"<small>{beside}</small>")
     if entry.protocol:
-        parts.append(f"<small><em>{escape(entry.protocol)}</em></small>")
-    if entry.note:
-        note = notes.index(entry.note) + 1
-        parts.append(f"<small>{link(f'[{note}]', f'note-{note}')}</small>")
+        parts.append(f'<small class="protocol">{escape(entry.protocol)}</small>')
     return " ".join(parts)
 
 
