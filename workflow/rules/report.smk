@@ -8,6 +8,10 @@ OUTPUTS: results/report/ (HTML pages; what they and the figures are is said in w
     results/archive.tar.gz
 """
 
+TABLE_PARTS = [  # style and script, which the page of a table holds
+    os.path.relpath(CHECKOUT / f"src/dfer/report/table.{ending}") for ending in ("css", "js")
+]
+
 
 def records_of_dataset(wildcards):
     """The records of every run of every table on a dataset."""
@@ -25,7 +29,8 @@ def archived(wildcards):
 rule table_page:
     """A table for reading in a browser."""
     input:
-        "results/table{table}.md",
+        table="results/table{table}.parquet",
+        parts=TABLE_PARTS,
     output:
         report(
             "results/report/table{table}.html",
@@ -38,10 +43,10 @@ rule table_page:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.report.page"),
+        **code("dfer.report.table_page"),
         title=lambda w: f"Table {w.table}",
     shell:
-        "python -m dfer.report.page {input:q}"
+        "python -m dfer.report.table_page {input.table:q}"
         " --title {params.title:q}"
         " --out {output:q}"
         " &> {log:q}"

@@ -1,6 +1,7 @@
-"""Pages of the workflow's report, self-contained HTML: tables, settings, environments.
+"""Pages of the workflow's report, self-contained HTML: checks, rejects, settings, environments.
 
-    python -m dfer.report.page results/table1.md --title "Table 1" --out results/report/table1.html
+    python -m dfer.report.page results/demo/check_data.md --title "Check of demo"
+        --out results/report/demo/check_data.html
     python -m dfer.report.page results/demo/rejects.parquet --title Rejects
         --out results/report/demo/rejects.html
     python -m dfer.report.page --variant-settings '{"full": {"model": {"blocks": 2}}}'
@@ -27,7 +28,8 @@ from dfer.errors import UserError, stage
 from dfer.files import read_parquet, write_text
 
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; margin: 1.5rem auto; padding: 0 1rem;
        max-width: 80rem; }}
@@ -41,12 +43,23 @@ th {{ text-align: left; }}
 tr:nth-child(even) td {{ background: #f6f6f4; }}
 code {{ background: #f1f1ee; padding: 0 .2em; }}
 li {{ color: #555; }}
-</style></head><body>
+</style>{head}</head><body>
 <h1>{title}</h1>
 {body}
 </body></html>
 """
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def document(title: str, body: str, head: str = "") -> str:
+    """A whole page.
+
+    Args:
+        title: plain text.
+        body: HTML.
+        head: HTML that its head has beside title and style.
+    """
+    return PAGE.format(title=html.escape(title), body=body, head=head)
 
 
 def from_markdown(text: str) -> str:
@@ -140,7 +153,7 @@ def main(args: argparse.Namespace) -> None:
         body = from_settings(json.loads(args.variant_settings))
     else:
         body = body_of(args.source)
-    write_text(PAGE.format(title=html.escape(args.title), body=body), args.out)
+    write_text(document(args.title, body), args.out)
 
 
 if __name__ == "__main__":

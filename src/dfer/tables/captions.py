@@ -12,6 +12,13 @@ CAPTIONS = {
     4: "Number M of BiEhPro blocks.",
     5: "Prompting methods. TP: text prompt, VP: visual prompt, TM: temporal model.",
 }
+COMPARED = (  # what stands beside a measured mean
+    "95 % interval: bootstrap of the mean over clips, drawn within each fold. Pooled: all folds' "
+    "clips taken together.",
+    "Difference: from our Baseline where the table has it, else from the first method that was "
+    "measured on the dataset, in points; p: two-sided paired sign-flip test by clip. Neither knows "
+    "of the spread between seeds, nor that several methods are compared.",
+)
 
 
 def sources(frame: pd.DataFrame) -> list[str]:

@@ -27,11 +27,13 @@ class Entry(NamedTuple):
     """A number in a column."""
 
     text: str  # two decimals, or the paper's own digits
+    value: float  # in full
     rank: int | None  # 1: the best of its column, 2: the second best
     std: float | None
     difference: float | None  # in points; shown in brackets
     note: str  # of a reported number; or empty
     protocol: str  # of a measured number, where it is not the same as of all others; or empty
+    origin: str  # as in `NUMBERS`
 
 
 class Line(NamedTuple):
@@ -65,11 +67,13 @@ def arrange(frame: pd.DataFrame) -> Layout:
         entries = {
             _column(row): Entry(
                 text=row.printed if row.source == "reported" else f"{row.value:.2f}",
+                value=row.value,
                 rank=ranks.get(row.Index),
                 std=row.std if pd.notna(row.std) else None,
                 difference=row.difference if row.against in bases else None,
                 note=row.note if row.source == "reported" else "",
                 protocol=row.protocol if row.source == "measured" else "",
+                origin=row.origin,
             )
             for row in rows.itertuples()
         }

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from dfer.tables.captions import CAPTIONS, sources
+from dfer.tables.captions import CAPTIONS, COMPARED, sources
 from dfer.tables.layout import Column, Entry, arrange
 
 MARKS = {None: "%s", 1: "**%s**", 2: "<u>%s</u>"}
@@ -96,9 +96,5 @@ def _measured(frame: pd.DataFrame) -> list[str]:
         "|---|---|---|" + "---:|" * 6 + "---|" * 3,
         *rows,
         "",
-        "- 95 % interval: bootstrap of the mean over clips, drawn within each fold. Pooled: all "
-        "folds' clips taken together.",
-        "- Difference: from our Baseline where the table has it, else from the first method that "
-        "was measured on the dataset, in points; p: two-sided paired sign-flip test by clip. "
-        "Neither knows of the spread between seeds, nor that several methods are compared.",
+        *(f"- {line}" for line in COMPARED),
     ]
