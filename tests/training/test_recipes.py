@@ -119,6 +119,16 @@ def test_coop_s_schedule_is_that_of_its_public_code(epochs, expected):
             assert learning_rate(recipe, 7 * epoch + step, 7) == pytest.approx(lr, rel=1e-9)
 
 
+def test_the_rate_falls_at_each_plateau():
+    """The loss falls to 1 and stays: after 2 epochs of patience, every third lowers the rate."""
+    recipe = TrainSettings(schedule="plateau", lr=1.0, gamma=0.2, patience=2, warmup_epochs=0)
+    losses = [3.0, 2.0, 1.0] + [1.0] * 7
+    rates = [learning_rate(recipe, 5 * n, 5, losses[:n]) for n in range(len(losses) + 1)]
+    assert rates == pytest.approx([1.0] * 6 + [0.2] * 3 + [0.04] * 2)
+    falling = [1 / (n + 1) for n in range(50)]
+    assert learning_rate(recipe, 250, 5, falling) == 1.0
+
+
 def test_dfer_clip_s_schedule():
     recipe = TrainSettings(epochs=50, lr=1.0, schedule="step", warmup_epochs=0)
     rates = [learning_rate(recipe, 5 * epoch + 4, 5) for epoch in range(50)]

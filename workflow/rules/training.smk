@@ -47,10 +47,10 @@ rule weights:
     conda:
         "../../environment.yml"
     params:
-        **code("dfer.models.pretrained"),
+        **code("dfer.training.weights"),
         name=lambda w: PINNED_FILES[f"{w.file}.pth"],
     shell:
-        "python -m dfer.models.pretrained"
+        "python -m dfer.training.weights"
         " --name {params.name:q}"
         " --out {output:q}"
         " |& tee {log:q}"

@@ -34,6 +34,22 @@ from dfer.settings import AugmentSettings
 Address = tuple[int, int]  # of what is seen of a clip: (epoch, index)
 
 
+def choose(
+    store: ClipStore, clip: str, frames: int, rng: np.random.Generator | None, sampler: str
+) -> np.ndarray:
+    """Indices (frames,) int64 of the frames that are seen of a clip, in test where `rng` is None.
+
+    Args:
+        sampler: see `dfer.clips.sampling`; or freq_hd, which alone looks at the frames.
+    """
+    length = store.length(clip)
+    if sampler != "freq_hd":
+        return sample_frames(length, frames, rng, sampler)
+    from dfer.clips.freq_hd import select
+
+    return select(store.frames(clip, np.arange(length)), frames)
+
+
 class TrainClips:
     """Clips with random frames and random changes, all drawn by address."""
 
@@ -60,7 +76,7 @@ class TrainClips:
         epoch, index = address
         clip = self.clips[index]
         rng = np.random.default_rng([self.seed, epoch, *_words(clip)])
-        chosen = sample_frames(self.store.length(clip), self.frames, rng, self.sampler)
+        chosen = choose(self.store, clip, self.frames, rng, self.sampler)
         frames = self.store.frames(clip, chosen, min_size=self.decoded_size, out=out)
         maps = draw(self.augment, *frames.shape[1:3], rng)
         if self.augment.rotation:
@@ -143,7 +159,7 @@ class EvaluationClips(Dataset):
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         """Frames (T, 3, size, size) uint8 and the class index."""
         clip = self.clips[index]
-        chosen = sample_frames(self.store.length(clip), self.frames, None, self.sampler)
+        chosen = choose(self.store, clip, self.frames, None, self.sampler)
         frames = self.store.frames(clip, chosen, min_size=self.size)
         pixels = np.empty((self.frames, 3, self.size, self.size), np.uint8)
         if frames.shape[1:3] != (self.size, self.size):

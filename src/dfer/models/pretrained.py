@@ -1,11 +1,5 @@
-"""Weights that networks without CLIP start from: torchvision's, pinned, or a file of one's own.
+"""Weights that networks without CLIP start from: torchvision's, pinned, or a file of one's own."""
 
-    python -m dfer.models.pretrained --name imagenet_resnet18 --out resnet18-f37072fd.pth
-
-fetches those of a name in `dfer.video_settings.PINNED`, and checks their SHA-256.
-"""
-
-import argparse
 import hashlib
 from pathlib import Path
 
@@ -13,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dfer.errors import UserError, stage
-from dfer.files import atomic, check_readable
+from dfer.errors import UserError
+from dfer.files import check_readable
 from dfer.video_settings import PINNED, weights_file
 
 ADDRESS = "https://download.pytorch.org/models/"
-CLASSIFIER = "fc."  # of another task; the module that is loaded has none
+CLASSIFIERS = ("fc.", "classifier.6.")  # of another task; the module that is loaded has none
 
 
 def load(module: nn.Module, weights: str) -> None:
@@ -34,7 +28,7 @@ def load(module: nn.Module, weights: str) -> None:
     path = Path(weights_file(weights))
     if weights in PINNED:
         check(path, weights)
-    state = {n: v for n, v in _read(path).items() if not n.startswith(CLASSIFIER)}
+    state = {n: v for n, v in _read(path).items() if not n.startswith(CLASSIFIERS)}
     expected = module.state_dict()
     differing = sorted(set(state) ^ set(expected))
     differing += [n for n in expected if n in state and state[n].shape != expected[n].shape]
@@ -54,33 +48,18 @@ def check(path: Path, name: str) -> None:
     """
     pinned = PINNED[name]
     if not path.is_file():
-        raise UserError(f"{path}: no such file. {_remedy(name, path)}")
+        raise UserError(f"{path}: no such file. {remedy(name, path)}")
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != pinned.sha256:
         raise UserError(
             f"{path}: not {pinned.file} as it was published (SHA-256 {found[:12]}…, expected "
-            f"{pinned.sha256[:12]}…). Delete it. {_remedy(name, path)}"
+            f"{pinned.sha256[:12]}…). Delete it. {remedy(name, path)}"
         )
 
 
-def fetch(name: str, out: Path) -> None:
-    """Download pinned weights to `out`.
-
-    Raises:
-        UserError: they cannot be had from here, or are others than they were.
-    """
-    with atomic(out) as temporary:
-        try:
-            torch.hub.download_url_to_file(ADDRESS + PINNED[name].file, temporary, progress=False)
-        except OSError as error:  # of urllib
-            raise UserError(
-                f"{out}: {PINNED[name].of} could not be downloaded ({error}). {_remedy(name, out)}"
-            ) from None
-        check(Path(temporary), name)
-
-
-def _remedy(name: str, path: Path) -> str:
+def remedy(name: str, path: Path) -> str:
+    """What to do where pinned weights are not at `path`."""
     return (
         f"Fetch {ADDRESS}{PINNED[name].file}, on another machine if need be, and put it at {path}; "
         "or set model.weights to '' (from scratch)."
@@ -97,26 +76,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         state = state.get("state_dict", state)
         return {name.removeprefix("module."): value for name, value in state.items()}
     except Exception as error:  # zip, pickle, safetensors and torch raise their own
+        said = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{path}: not a readable state dict ({str(error).splitlines()[0]}). Give one as "
-            "torch.save or safetensors write it."
+            f"{path}: not a readable state dict ({said}). Give one as torch.save or safetensors "
+            "write it."
         ) from None
-
-
-def parser() -> argparse.ArgumentParser:
-    """The stage's command line."""
-    top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add = top.add_argument
-    add("--name", choices=PINNED, required=True, help="which pinned weights")
-    add("--out", type=Path, required=True, help="output (the file, as it was published)")
-    return top
-
-
-def main(args: argparse.Namespace) -> None:
-    """Fetch and check."""
-    fetch(args.name, args.out)
-    print(f"{args.out}: {PINNED[args.name].of}")
-
-
-if __name__ == "__main__":
-    stage(main, parser())

@@ -132,6 +132,24 @@ def check_outputs(wanted: Wanted, out: Path | None, names: Sequence[str]) -> Non
         check_writable(path)
 
 
+def check_run(run: TrainedRun, path: Path, wanted: Wanted) -> None:
+    """Refuse what a run's method cannot do.
+
+    Raises:
+        UserError: it chooses frames by what a whole clip shows, or has no heat maps.
+    """
+    if run.settings.train.sampler == "freq_hd":
+        raise UserError(
+            f"{path}: its frames are chosen by what a whole clip of its dataset shows, so windows "
+            "of a video cannot be predicted. Choose a run with another sampler."
+        )
+    if not run.settings.model.uses_clip and (wanted.overlays or wanted.strips):
+        raise UserError(
+            f"{path}: heat maps are drawn of methods on CLIP, and this is {run.settings.method}. "
+            "Leave out --out-overlays and --out-strips."
+        )
+
+
 def counted(number: int, thing: str) -> str:
     """A number of things, for the print-out."""
     return f"{number} {thing}{'s' * (number != 1)}"
@@ -174,6 +192,7 @@ def main(args: argparse.Namespace) -> None:
     wanted = Wanted(args.window, stride, args.out_overlays, args.out_strips)
     check_outputs(wanted, args.out, names)
     run = load_run(find_checkpoint(args.run))
+    check_run(run, args.run, wanted)
     run.model.to(pick_device(args.threads))
 
     print(

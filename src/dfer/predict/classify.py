@@ -74,7 +74,7 @@ def stored(
             [0] * len(windows),  # there are no labels
             frames=count,
             size=run.image_size,
-            sampler=sampler,
+            sampler="segments",  # of as many frames as there are: each of them
         )
 
 
