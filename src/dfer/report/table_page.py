@@ -64,8 +64,8 @@ def body_of(frame: pd.DataFrame) -> str:
 
 def _measured_first(layout: Layout) -> Layout:
     """The same with its columns in the order of `GROUPS`."""
-    sources = [column.source for column in layout.columns]
-    order = sorted(range(len(sources)), key=lambda k: list(GROUPS).index(sources[k]))
+    places = [list(GROUPS).index(column.source) for column in layout.columns]
+    order = sorted(range(len(places)), key=places.__getitem__)
     return layout._replace(
         columns=[layout.columns[k] for k in order],
         lines=[line._replace(entries=[line.entries[k] for k in order]) for line in layout.lines],
