@@ -1,6 +1,8 @@
 // Buttons that sort a table by a column, and one that restores its order. A number comes with its
 // value in full; cells without one stand last, and equal ones keep the table's own order.
-addEventListener("DOMContentLoaded", () => document.querySelectorAll("table[data-order]").forEach(sortable));
+addEventListener("DOMContentLoaded", () => {
+  for (const table of document.querySelectorAll("table[data-order]")) sortable(table);
+});
 
 function sortable(table) {
   const body = table.tBodies[0];
@@ -10,7 +12,6 @@ function sortable(table) {
 
   function show(rows, head, direction) {
     for (const other of heads) other.setAttribute("aria-sort", other === head ? direction : "none");
-    restore.disabled = head === null;
     body.append(...rows);
   }
 

@@ -28,6 +28,7 @@ GROUPS = {  # in the order of the columns
     "computed": "Computed",
     "reported": "Reported by the paper",
 }
+LEADS = " A measured number leads to its runs."
 ABREAST = 4  # so many measured columns have a number and its spread on one line at 1280 pixels
 MARKS = {None: "%s", 1: "<strong>%s</strong>", 2: "<u>%s</u>"}
 
@@ -45,8 +46,7 @@ def body_of(frame: pd.DataFrame) -> str:
     notes = list(dict.fromkeys(entry.note for entry in entries if entry.note))
     rows = [_row(line, _kinds(layout), ids, notes) for line in layout.lines]
     parts = [
-        f"<p>{escape(CAPTIONS.get(table, ''))}</p>",
-        "<p>A measured number leads to its runs.</p>" if ids else "",
+        f"<p>{escape(CAPTIONS.get(table, ''))}{LEADS if ids else ''}</p>",
         _box(layout),
         sortable.table(f"Table {table}", _heads(layout), rows, "The paper's order"),
         "<ul>",
@@ -64,8 +64,8 @@ def body_of(frame: pd.DataFrame) -> str:
 
 def _measured_first(layout: Layout) -> Layout:
     """The same with its columns in the order of `GROUPS`."""
-    sources = [column.source for column in layout.columns]
-    order = sorted(range(len(sources)), key=lambda k: list(GROUPS).index(sources[k]))
+    places = [list(GROUPS).index(column.source) for column in layout.columns]
+    order = sorted(range(len(places)), key=places.__getitem__)
     return layout._replace(
         columns=[layout.columns[k] for k in order],
         lines=[line._replace(entries=[line.entries[k] for k in order]) for line in layout.lines],
