@@ -13,7 +13,7 @@ from dfer.tables import reported, table
 from dfer.tables.latex import escape, to_latex
 from dfer.tables.layout import arrange
 from dfer.tables.markdown import to_markdown
-from dfer.tables.numbers import NUMBERS, Dataset, numbers
+from dfer.tables.numbers import NUMBERS, SYNTHETIC, Dataset, numbers
 from dfer.tables.summary import SUMMARY
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +120,7 @@ def test_measured_numbers_say_what_they_are(frame):
 
 
 def test_the_paper_has_24_methods_in_table_1():
-    first = REPORTED[REPORTED.table == 1]
+    first = PRINTED[PRINTED.table == 1]
     assert first.row.nunique() == 24 and len(first) == 102  # cells that are not "–"
 
 
@@ -154,6 +154,20 @@ def test_markdown_numbers_its_notes(flops):
     cited = set(re.findall(r" \[(\d+)\] ", text))
     listed = set(re.findall(r"^- \[(\d+)\] ", text, re.M))
     assert cited == listed and len(listed) >= 5
+
+
+def test_a_measured_number_has_the_note_of_its_row(flops):
+    """Not of the paper's cells there, and not the caption's word for synthetic data."""
+    runs = {name: {"resnet_vit": "clip.1", "full": "interfit.2"} for name in DATASETS}
+    frame = numbers(1, CELLS, summary(), flops, DATASETS, runs)
+    own = frame[(frame.source == "measured") & (frame.variant == "resnet_vit")]
+    assert own.note.str.contains("inferred: no shape is published").all()
+    assert own.note.str.startswith(SYNTHETIC).tolist() == own.synthetic.tolist()
+    text = to_markdown(frame)
+    assert len(re.findall(r"^- \[\d+\] inferred: no shape", text, re.M)) == 1
+    assert SYNTHETIC not in text
+    reported_cells = frame[(frame.source == "reported") & (frame["row"] == 7)]
+    assert not reported_cells.note.str.contains("inferred").any()
 
 
 def test_equal_numbers_give_equal_bytes(frame, tmp_path):

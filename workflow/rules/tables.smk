@@ -115,7 +115,7 @@ rule flops:
 rule costs:
     """What each variant of the configuration costs, of whatever method; no data, no weights."""
     input:
-        lambda w: sorted(
+        architectures=lambda w: sorted(
             {
                 name
                 for (dataset, _), own in SETTINGS.items()
@@ -123,6 +123,7 @@ rule costs:
                 if dataset == w.dataset and name.endswith(".json")
             }
         ),
+        printed=os.path.relpath(CHECKOUT / "config/printed_costs.csv"),
     output:
         parquet="results/{dataset}/costs.parquet",
         text="results/{dataset}/costs.txt",
@@ -138,6 +139,7 @@ rule costs:
         "python -m dfer.tables.costs"
         " --variant-settings {params.settings:q}"
         " --classes {params.classes:q}"
+        " --printed {input.printed:q}"
         " --out {output.parquet:q}"
         " --out-text {output.text:q}"
         " |& tee {log:q}"

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from dfer.tables.numbers import SYNTHETIC
+
 SOURCES = ("reported", "computed", "measured")  # in the order of the columns
 
 
@@ -31,7 +33,7 @@ class Entry(NamedTuple):
     rank: int | None  # 1: the best of its column, 2: the second best
     std: float | None
     difference: float | None  # in points; shown in brackets
-    note: str  # of a reported number; or empty
+    note: str  # of this number; or empty
     protocol: str  # of a measured number, where it is not the same as of all others; or empty
     origin: str  # as in `NUMBERS`
 
@@ -71,7 +73,7 @@ def arrange(frame: pd.DataFrame) -> Layout:
                 rank=ranks.get(row.Index),
                 std=row.std if pd.notna(row.std) else None,
                 difference=row.difference if row.against in bases else None,
-                note=row.note if row.source == "reported" else "",
+                note="" if row.source == "computed" else _own_note(row.note),
                 protocol=row.protocol if row.source == "measured" else "",
                 origin=row.origin,
             )
@@ -82,6 +84,11 @@ def arrange(frame: pd.DataFrame) -> Layout:
         stub = [name, method.backbone] if with_backbone else [name]
         lines.append(Line(stub, [entries.get(column) for column in columns]))
     return Layout(["Method", "Backbone"] if with_backbone else ["Method"], columns, lines)
+
+
+def _own_note(note: str) -> str:
+    """A note less what the caption says of a whole column."""
+    return note.removeprefix(SYNTHETIC).removeprefix("; ")
 
 
 def _column(row: NamedTuple) -> Column:

@@ -87,6 +87,7 @@ def numbers(
         raise UserError(f"Table {table}: config/reported.csv has no such table")
     prints_flops = any(cell.metric == "FLOPs" for cell in printed)
     measured = summary.set_index(["dataset", "run", "metric"])
+    own_notes = {cell.row: cell.note for cell in printed if not cell.value}
     rows = [_reported(cell) for cell in printed if cell.value]
     for line in _our_lines(printed, tuned):
         if prints_flops and line.variant not in tuned:
@@ -96,9 +97,11 @@ def numbers(
             for metric in ("UAR", "WAR"):
                 if (name, key, metric) in measured.index:
                     row = measured.loc[name, key, metric]
-                    rows.append(
-                        _line(line) | {"metric": metric} | _measured(row, name, key, dataset)
+                    found = _measured(row, name, key, dataset)
+                    found["note"] = "; ".join(
+                        filter(None, [found["note"], own_notes.get(line.row)])
                     )
+                    rows.append(_line(line) | {"metric": metric} | found)
     frame = pd.DataFrame(rows, columns=NUMBERS.names)
     return frame.sort_values("row", kind="stable", ignore_index=True)
 

@@ -22,7 +22,7 @@ class Cell(NamedTuple):
     backbone: str
     dataset: str  # title; empty for FLOPs
     metric: str  # UAR, WAR or FLOPs
-    value: str  # empty in a line that only gives a variant of ours a row
+    value: str  # empty in a line that gives a variant of ours a row, or its measured numbers a note
     difference: str  # from the table's Baseline, in points, as printed in brackets; or empty
     note: str
 
