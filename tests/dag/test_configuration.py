@@ -266,10 +266,11 @@ def test_the_paper_s_configuration_holds_with_all_methods():
     config = all_on()
     check_config(config, SCHEMA)
     experiment = Experiment(config)
-    tables = experiment.table_variants(
-        reported.variants(reported.read(ROOT / "config/reported.csv"))
-    )
-    assert len(tables[5]) == 16 and tables[1] == ["cliper", "dfer_clip", "baseline", "full"]
+    printed = reported.read(ROOT / "config/reported.csv")
+    tables = experiment.table_variants(reported.variants(printed))
+    assert len(tables[5]) == 16 and len(tables[1]) == 15 + 4 + 13  # with those as published
+    reported_only = {c.method for c in printed if c.table == 1 and not c.variant}
+    assert reported_only == {"DPCNet", "LOGO-Former", "AEN", "MSCM", "T-MEP"}
     used = {experiment.settings("dfew", name).method for name in tables[5] + tables[1]}
     assert used == set(methods())
     assert not any(
@@ -279,24 +280,46 @@ def test_the_paper_s_configuration_holds_with_all_methods():
     )
 
 
-def test_the_demo_has_each_method_and_all_that_tables_1_and_5_can_have():
-    """Off, so that its one command trains none of them; their prompts fit its CLIP."""
-    config = all_on("config.yaml")
+def test_networks_without_clip_have_their_own_frames_and_name_no_clip():
+    experiment = Experiment(all_on())
+    for name in experiment.variants:
+        own = experiment.settings("mafw", name)
+        if not own.model.uses_clip:
+            assert own.model == dataclasses.replace(own.model, frames=type(own.model).frames)
+            assert own.backbone.model == "" and own.backbone.weights is None
+
+
+def test_the_benchmark_has_each_method_and_all_rows_that_tables_1_and_5_can_have():
+    """Under one protocol; and prompts fit the demo's CLIP."""
+    config = read("benchmark.yaml")
     check_config(config, SCHEMA)
     experiment = Experiment(config)
-    printed = {c.variant for c in reported.read(ROOT / "config/reported.csv") if c.value}
-    assert printed - {""} <= set(experiment.variants)
+    printed = reported.read(ROOT / "config/reported.csv")
+    rows = {c.variant for c in printed if c.table in (1, 5) and c.value}
+    assert rows - {""} == set(experiment.variants) - {"r3d18"}  # whose value stands in another row
     settings = {name: experiment.settings("demo", name) for name in experiment.variants}
     assert {own.method for own in settings.values()} == set(methods())
     assert len({own.key for own in settings.values()}) == len(settings)
-    off = {n for n, values in config["variants"].items() if not values.get("enabled", True)}
-    assert off == {name for name, own in settings.items() if own.method != OWN}
     assert {(own.train.checkpoint, own.protocol) for own in settings.values()} == {("last", "")}
-    words = list(config["datasets"]["demo"]["classes"].values())
-    for name in off:
-        model, backbone = settings[name].model, settings[name].backbone
+    for own in settings.values():
+        if own.method == OWN:
+            continue
+        words = list(config["datasets"]["demo"]["classes"].values())
         text = torch.zeros(len(words), 128)
-        build(model, dataclasses.replace(backbone, weights=None), words, text)
+        build(own.model, dataclasses.replace(own.backbone, weights=None), words, text)
+
+
+def test_the_benchmark_is_of_the_demo_as_it_is():
+    """So that its stages are shared: nothing is rendered or taught twice."""
+    demo, benchmark = read("config.yaml"), read("benchmark.yaml")
+    for section in ("backbone", "model", "train", "pretrain", "seeds"):
+        assert benchmark[section] == demo[section]
+    assert {**benchmark["datasets"]["demo"], "folds": None} == {
+        **demo["datasets"]["demo"],
+        "folds": None,
+    }
+    for name in {*demo["variants"]} & {*benchmark["variants"]}:
+        assert benchmark["variants"][name] == demo["variants"][name]
 
 
 def test_enable_all_turns_every_variant_on():

@@ -170,6 +170,14 @@ def test_a_measured_number_has_the_note_of_its_row(flops):
     assert not reported_cells.note.str.contains("inferred").any()
 
 
+def test_what_a_configuration_says_of_its_numbers_stands_below_the_table_once(flops):
+    frame = numbers(1, CELLS, summary(), flops, DATASETS, RUNS, remark="Frames of 48 pixels.")
+    assert set(frame.remark[frame.source == "measured"]) == {"Frames of 48 pixels."}
+    assert frame.remark[frame.source == "reported"].isna().all()
+    for shown in (to_markdown(frame), to_latex(frame)):
+        assert shown.count("Frames of 48 pixels.") == 1
+
+
 def test_equal_numbers_give_equal_bytes(frame, tmp_path):
     for name in ("a", "b"):
         write_parquet(frame, tmp_path / f"{name}.parquet", NUMBERS)

@@ -95,6 +95,7 @@ class Experiment:
         stored: the same, and the stills of the demo's CLIP.
         variants: those that are enabled, by name.
         seeds: of the runs; see `table_seeds` and `seeds_of`.
+        remark: what tables say of all that is measured with this configuration.
         shares: of the train clips, that the figure of shares compares.
         studies: names of the studies; see `study`.
         pretraining: of the demo's CLIP; None where another CLIP is used.
@@ -115,6 +116,7 @@ class Experiment:
         }
         self.seeds: list[int] = config["seeds"]
         self.table_seeds: Mapping[str, list[int]] = config.get("table_seeds", {})
+        self.remark: str = config.get("remark", "")
         self.shares: list[float] = sorted(config.get("shares", []))
         self.studies: list[str] = list(config.get("tuning", {}))
         self.face_model: str | None = config.get("face_model")

@@ -45,6 +45,7 @@ NUMBERS = pa.schema(
         ("p", pa.float64()),  # of a paired sign-flip test by clip
         ("origin", pa.string()),
         ("note", pa.string()),
+        ("remark", pa.string()),  # what its configuration says of all that is measured with it
     ]
 )
 SYNTHETIC = "synthetic data: shows that the workflow works, says nothing of the paper"
@@ -65,6 +66,7 @@ def numbers(
     datasets: Mapping[str, Dataset],
     runs: Mapping[str, Mapping[str, str]],
     tuned: Mapping[str, str] | None = None,
+    remark: str = "",
 ) -> pd.DataFrame:
     """Rows of `NUMBERS` of a table, in the order of the paper's rows.
 
@@ -77,6 +79,7 @@ def numbers(
         runs: dataset → variant → run key.
         tuned: variant whose settings a study has found → the one of the paper that it tuned; its
             row stands below those of the paper.
+        remark: what the configuration says of all that is measured.
 
     Raises:
         UserError: the paper has no such table, or `flops` lacks one of its rows.
@@ -98,9 +101,8 @@ def numbers(
                 if (name, key, metric) in measured.index:
                     row = measured.loc[name, key, metric]
                     found = _measured(row, name, key, dataset)
-                    found["note"] = "; ".join(
-                        filter(None, [found["note"], own_notes.get(line.row)])
-                    )
+                    notes = [found["note"], own_notes.get(line.row)]
+                    found |= {"note": "; ".join(filter(None, notes)), "remark": remark}
                     rows.append(_line(line) | {"metric": metric} | found)
     frame = pd.DataFrame(rows, columns=NUMBERS.names)
     return frame.sort_values("row", kind="stable", ignore_index=True)

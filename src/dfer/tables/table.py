@@ -31,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     add("--datasets", required=True, help="JSON: name → {title, synthetic}")
     add("--runs", required=True, help="JSON: dataset → variant → run key")
     add("--tuned", default="{}", help="JSON: tuned variant → variant of the paper that it tunes")
+    add("--remark", default="", help="what is to be said of all that was measured")
     add("--out-stem", type=Path, required=True, help="output (path without .parquet, .tex, .md)")
     return top
 
@@ -46,6 +47,7 @@ def main(args: argparse.Namespace) -> None:
         {name: Dataset(**values) for name, values in datasets.items()},
         json.loads(args.runs),
         json.loads(args.tuned),
+        args.remark,
     )
     write_parquet(frame, f"{args.out_stem}.parquet", NUMBERS)
     write_text(to_latex(frame), f"{args.out_stem}.tex")
