@@ -13,7 +13,7 @@ from dfer.clips.store import ClipStore
 from dfer.dag.gpu import gpus
 from dfer.models.backbone import normaliser, pixel_statistics
 from dfer.models.method import build
-from dfer.settings import RunSettings
+from dfer.settings import RunSettings, method_settings, methods
 from dfer.training import train as stage
 from dfer.training.device import pick_device
 from dfer.training.train import read_clips, train
@@ -134,6 +134,41 @@ def test_a_resumed_run_gives_the_same_bytes(tiny_store, tmp_path, device, monkey
         with pytest.raises(KeyboardInterrupt):
             trained(tiny_store, device, tmp_path / "cut")
     assert_same(whole, trained(tiny_store, device, tmp_path / "cut"))
+
+
+def without_clip(name):
+    """Settings of a network on frames alone, as small as it may be."""
+    frames = 7 if name == "est" else 8
+    model = {"method": name, "frames": frames, "size": 32}
+    recipe = {"epochs": 2, "batch": 6, "lr": 1e-4, "precision": "fp32", "drop_last": True}
+    return RunSettings.from_dict({"model": model, "train": recipe})
+
+
+@on_each_device
+def test_dropout_is_the_same_in_a_resumed_run(tiny_store, tmp_path, device, monkeypatch):
+    run = without_clip("est")
+    whole = trained(tiny_store, device, tmp_path / "whole", run)
+    real = stage.write_state
+
+    def write_and_die(path, **state):
+        real(path, **state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "write_state", write_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            trained(tiny_store, device, tmp_path / "cut", run)
+    assert_same(whole, trained(tiny_store, device, tmp_path / "cut", run, workers=1))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", [n for n in methods() if not method_settings(n).uses_clip])
+def test_each_network_without_clip_has_a_deterministic_gradient(tiny_store, tmp_path, name):
+    """On a GPU torch refuses what has none."""
+    device = pick_device(1)
+    first = trained(tiny_store, device, tmp_path / "a", without_clip(name))
+    assert_same(first, trained(tiny_store, device, tmp_path / "b", without_clip(name)))
 
 
 @on_each_device

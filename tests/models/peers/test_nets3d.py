@@ -32,6 +32,7 @@ from dfer.models.method import make, part_of
 from dfer.models.peers.c3d import map_size
 from dfer.models.peers.ec_stfl import ec_stfl
 from dfer.models.peers.i3d import same
+from dfer.models.peers.pooling import AdaptiveMean, MaxPool3d
 from dfer.models.peers.r3d import middle
 from dfer.models.peers.resnet3d import ShortcutA
 from dfer.settings import BackboneSettings
@@ -280,3 +281,30 @@ def test_same_padding_is_tensorflow_s(n, kernel, stride):
 def test_what_cannot_work_is_said(settings, fault):
     with pytest.raises(UserError, match=rf"model\.{fault}"), torch.device("meta"):
         make(settings, {}, WORDS, torch.zeros(7, 0))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"kernel_size": 3, "stride": 2, "padding": 1},
+        {"kernel_size": (1, 2, 2), "ceil_mode": True},
+        {"kernel_size": 2, "padding": (0, 1, 1), "ceil_mode": True},
+        {"kernel_size": (2, 3, 3), "stride": 2, "padding": (0, 1, 1)},
+    ],
+)
+def test_the_pool_over_space_and_then_time_is_torch_s(arguments):
+    """Of the maxima and of their gradients."""
+    x = torch.randn(2, 3, 7, 9, 10, dtype=torch.double, requires_grad=True)
+    theirs, ours = torch.nn.MaxPool3d(**arguments)(x), MaxPool3d(**arguments)(x)
+    assert torch.equal(ours, theirs)
+    weights = torch.randn_like(ours)
+    (expected,) = torch.autograd.grad((theirs * weights).sum(), x, retain_graph=True)
+    (found,) = torch.autograd.grad((ours * weights).sum(), x)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 7), (1, 3), (10, 24), (5, 6)])
+def test_the_adaptive_mean_is_torch_s(height, width):
+    x = torch.randn(2, 3, height, width, dtype=torch.double)
+    expected = torch.nn.AdaptiveAvgPool2d(7)(x)
+    torch.testing.assert_close(AdaptiveMean(7)(x), expected, rtol=0, atol=1e-12)

@@ -19,6 +19,7 @@ from torchvision.ops.misc import Conv3dNormActivation
 
 from dfer.methods.c3d import Settings
 from dfer.models.peers.cnn3d import Cnn3d
+from dfer.models.peers.pooling import MaxPool3d
 
 GROUPS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 POOLS = (((1, 2, 2), 0), (2, 0), (2, 0), (2, 0), (2, (0, 1, 1)))  # size and padding
@@ -41,7 +42,7 @@ class C3d(Cnn3d):
             for wider in widths:
                 layers.append(Conv3dNormActivation(width, wider, bias=True))
                 width = wider
-            layers.append(nn.MaxPool3d(pool, padding=padding, ceil_mode=True))
+            layers.append(MaxPool3d(pool, padding=padding, ceil_mode=True))
         self.body = nn.Sequential(
             *layers,
             nn.Flatten(),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torchvision.models import vgg13
 
 from dfer.methods.freq_hd import Settings
+from dfer.models.peers.pooling import AdaptiveMean
 from dfer.models.video_network import VideoNetwork
 from dfer.settings import BackboneSettings
 
@@ -26,6 +27,7 @@ class Body(nn.Module):
     def __init__(self):
         super().__init__()
         self.vgg = vgg13()
+        self.vgg.avgpool = AdaptiveMean(7)
         self.vgg.classifier[-1] = nn.Identity()  # torchvision's names, less the last layer's
         self.lstm = nn.LSTM(4096, 256, batch_first=True)
 

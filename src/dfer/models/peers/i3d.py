@@ -23,6 +23,7 @@ from torchvision.ops.misc import Conv3dNormActivation
 
 from dfer.methods.i3d import Settings
 from dfer.models.peers.cnn3d import Cnn3d
+from dfer.models.peers.pooling import MaxPool3d
 
 Size = tuple[int, int, int]  # in time, height, width
 
@@ -47,7 +48,7 @@ class Unit(Conv3dNormActivation):
         return super().forward(same(x, self[0].kernel_size, self[0].stride))
 
 
-class Pool(nn.MaxPool3d):
+class Pool(MaxPool3d):
     """Max pool: (B, C, T, H, W) → (B, C, T/s, H/s, W/s)."""
 
     kernel_size: Size

@@ -23,6 +23,7 @@ from torchvision.ops.misc import Conv3dNormActivation
 from dfer.errors import UserError
 from dfer.methods.p3d import Settings
 from dfer.models.peers.cnn3d import Cnn3d
+from dfer.models.peers.pooling import MaxPool3d
 
 BLOCKS = (3, 4, 6, 3)
 
@@ -69,7 +70,7 @@ def stages() -> list[nn.Module]:
             layers.append(Block(inputs, width, mix, 2 if stage and not block else 1))
             inputs = 4 * width
         if stage < 3:
-            layers.append(nn.MaxPool3d((2, 1, 1), ceil_mode=True))
+            layers.append(MaxPool3d((2, 1, 1), ceil_mode=True))
     return layers
 
 
@@ -83,7 +84,7 @@ class P3d(Cnn3d):
         self.settings = settings
         self.body = nn.Sequential(
             Conv3dNormActivation(3, 64, (1, 7, 7), (1, 2, 2)),
-            nn.MaxPool3d((2, 3, 3), stride=2, padding=(0, 1, 1)),
+            MaxPool3d((2, 3, 3), stride=2, padding=(0, 1, 1)),
             *stages(),
             nn.AdaptiveAvgPool3d(1),
             nn.Flatten(),

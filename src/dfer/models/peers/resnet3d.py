@@ -24,6 +24,7 @@ from dfer.methods.resnet3d import Settings
 from dfer.models.method import Criterion
 from dfer.models.peers.cnn3d import Cnn3d
 from dfer.models.peers.ec_stfl import ec_stfl
+from dfer.models.peers.pooling import MaxPool3d
 
 
 def stem() -> nn.Sequential:
@@ -32,7 +33,7 @@ def stem() -> nn.Sequential:
         nn.Conv3d(3, 64, 7, stride=(1, 2, 2), padding=3, bias=False),
         nn.BatchNorm3d(64),
         nn.ReLU(inplace=True),
-        nn.MaxPool3d(3, stride=2, padding=1),
+        MaxPool3d(3, stride=2, padding=1),
     )
 
 
