@@ -32,6 +32,7 @@ from dfer.models.backbone import normaliser, vision_config
 from dfer.models.recogniser import Recogniser
 from dfer.settings import ModelSettings, TrainSettings
 from dfer.training.device import device_name, loader_workers, pick_device, precision
+from dfer.training.step import Step
 from dfer.training.train import parameter_groups
 
 CLASSES = 7
@@ -39,25 +40,17 @@ MODELS = {"small": "config/backbone/demo.json", "ViT-B/32": "ViT-B-32-quickgelu"
 Batch = tuple[Tensor, Tensor]
 
 
-def training_step(model: Recogniser, device: torch.device) -> Callable[[Tensor, Tensor], None]:
-    """One step of `dfer.training.train`, on clips (B, T, 3, H, W) uint8 and labels (B,)."""
+def training_step(model: Recogniser, device: torch.device) -> Step:
+    """The step of `dfer.training.train`, on clips (B, T, 3, H, W) uint8 and labels (B,)."""
     settings = TrainSettings(lr=1e-6)
     optimiser = torch.optim.AdamW(parameter_groups(model, settings), fused=True)
     normalise = normaliser(((0.5,) * 3, (0.25,) * 3), device)
-    dtype = precision(settings, model.image.config.width, device)
-
-    def step(clips: Tensor, labels: Tensor) -> None:
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = model(normalise(clips))
-        optimiser.zero_grad()
-        F.cross_entropy(logits, labels).backward()
-        optimiser.step()
-
-    return step
+    dtype = precision(settings, model.width, device)
+    return Step(model, optimiser, settings, normalise, dtype, F.cross_entropy)
 
 
 def rate(
-    step: Callable[[Tensor, Tensor], None],
+    step: Callable[[Tensor, Tensor], object],
     batches: Callable[[], Batch],
     lasting: float,
     device: torch.device,

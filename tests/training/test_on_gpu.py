@@ -13,9 +13,10 @@ from dfer.clips.store import ClipStore
 from dfer.dag.gpu import gpus
 from dfer.models.backbone import normaliser, pixel_statistics
 from dfer.models.method import build
-from dfer.settings import RunSettings, method_settings, methods
+from dfer.settings import OWN, RunSettings, methods
 from dfer.training import train as stage
 from dfer.training.device import pick_device
+from dfer.training.step import Step
 from dfer.training.train import read_clips, train
 
 needs_gpu = [
@@ -161,14 +162,52 @@ def test_dropout_is_the_same_in_a_resumed_run(tiny_store, tmp_path, device, monk
     assert_same(whole, trained(tiny_store, device, tmp_path / "cut", run, workers=1))
 
 
+ON_CLIP = {  # another method → its settings; the tiny CLIP reads 16 tokens
+    "coop": {"context": 4},
+    "cocoop": {"context": 4, "init": ""},
+    "dfer_clip": {"context": 4, "descriptors": {name: f"{name} eyes" for name in CLASSES}},
+    "cliper": {"subclasses": 2},
+}
+
+
+def of_method(name):
+    """Settings of a training by any method; its last batch is a smaller one."""
+    if name == OWN:
+        return settings(batch=5)
+    if name not in ON_CLIP:
+        return without_clip(name)
+    run = settings(batch=5).to_dict()
+    return RunSettings.from_dict(run | {"model": {"method": name, "frames": 8} | ON_CLIP[name]})
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("name", [n for n in methods() if not method_settings(n).uses_clip])
-def test_each_network_without_clip_has_a_deterministic_gradient(tiny_store, tmp_path, name):
-    """On a GPU torch refuses what has none."""
+@pytest.mark.parametrize("name", [n for n in methods() if n != "zero_shot"])
+def test_each_method_can_be_recorded_and_has_a_deterministic_gradient(tiny_store, tmp_path, name):
+    """Two recorded runs are equal; of what has no deterministic gradient torch refuses one."""
     device = pick_device(1)
-    first = trained(tiny_store, device, tmp_path / "a", without_clip(name))
-    assert_same(first, trained(tiny_store, device, tmp_path / "b", without_clip(name)))
+    first = trained(tiny_store, device, tmp_path / "a", of_method(name))
+    assert_same(first, trained(tiny_store, device, tmp_path / "b", of_method(name)))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", [OWN, "cliper", "ial"])
+def test_a_recorded_step_is_the_step_itself(tiny_store, tmp_path, name, monkeypatch):
+    """On whole batches and on a smaller last one, running means of batch norm among it."""
+    device, run = pick_device(1), of_method(name)
+    weights, history = trained(tiny_store, device, tmp_path / "recorded", run)
+    plain = Step.__init__
+
+    def unrecorded(self, *words):
+        plain(self, *words)
+        self.is_recorded = False
+
+    monkeypatch.setattr(Step, "__init__", unrecorded)
+    expected, its_history = trained(tiny_store, device, tmp_path / "plain", run)
+    assert history.loss.tolist() == pytest.approx(its_history.loss.tolist(), rel=1e-4)
+    for key, value in weights.items():
+        torch.testing.assert_close(value, expected[key], rtol=1e-3, atol=1e-4)
 
 
 @on_each_device

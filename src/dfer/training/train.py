@@ -49,6 +49,7 @@ from dfer.training.inference import frame_features_of, logits_from, logits_of
 from dfer.training.metrics import confusion, uar, war
 from dfer.training.schedule import learning_rate
 from dfer.training.share import chosen
+from dfer.training.step import Step
 from dfer.training.text import read_features
 from dfer.video_settings import weights_file
 
@@ -136,6 +137,7 @@ def train(
         if epoch in (first, begun):
             if optimiser is None or epoch == begun:
                 optimiser = new_optimiser(model, own)
+            make_step = Step(model, optimiser, recipe, normalise, dtype, criterion)
             computing = {"batch": recipe.batch, "workers": workers}
             batches = EpochBatches(
                 len(data.clips),
@@ -167,18 +169,8 @@ def train(
             lr = learning_rate(own, (epoch - begun) * batches.steps + step, batches.steps, losses)
             for group in optimiser.param_groups:
                 group["lr"] = lr * group["lr_factor"]
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                known = inputs.ndim == 3  # frame features, and no frames
-                if known:
-                    loss, logits = model.loss(model.aggregate(inputs), labels, criterion)
-                else:
-                    loss, logits = model.loss_of_clips(normalise(inputs), labels, criterion)
-            optimiser.zero_grad()
-            loss.backward()
-            if recipe.max_gradient_norm is not None:
-                nn.utils.clip_grad_norm_(model.parameters(), recipe.max_gradient_norm)
-            optimiser.step()
-            unread.append((step, lr, loss.detach(), labels, logits.detach().argmax(1)))
+            loss, found = make_step(inputs, labels)
+            unread.append((step, lr, loss, labels, found))
             if len(unread) < READ_EVERY and step + 1 < batches.steps:
                 continue
             for past, lr, loss, labels, found in unread:

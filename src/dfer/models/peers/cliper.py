@@ -67,9 +67,9 @@ def margin_term(s: Tensor, labels: Tensor) -> Tensor:
 
 def fine_terms(s: Tensor, labels: Tensor) -> Tensor:
     """The best own subclass against all subclasses of all other classes, a term a clip (B,)."""
-    own = F.one_hot(labels, s.shape[1]).bool()
-    best = s[own].amax(dim=1, keepdim=True)
-    others = s[~own].view(len(s), -1)
+    own = F.one_hot(labels, s.shape[1]).bool().unsqueeze(2)
+    best = s.masked_fill(~own, -torch.inf).flatten(1).amax(dim=1, keepdim=True)
+    others = s.masked_fill(own, -torch.inf).flatten(1)
     entries = torch.cat([best, others], dim=1)
     return F.cross_entropy(entries, torch.zeros_like(labels), reduction="none")
 

@@ -20,9 +20,9 @@ from torch import Tensor
 def ec_stfl(v: Tensor, labels: Tensor) -> Tensor:
     """L of features (B, D) and class indices (B,), a scalar; 0 where all are of one class."""
     same = labels[:, None] == labels
-    if same.all():
-        return v.new_zeros(())
+    alone = same.all()
     # the norm of i = j has no gradient, and neither has that of clips whose features are equal
     distances = torch.linalg.vector_norm(v[:, None] - v, dim=-1)
     distances = distances / same.sum(dim=0)  # N_j, which is N_i where classes are the same
-    return distances[same].sum() / distances[~same].sum()
+    within, between = (distances * same).sum(), (distances * ~same).sum()
+    return within * ~alone / (between + alone)

@@ -74,8 +74,11 @@ class Body(nn.Module):
 class Head(nn.Module):
     """The classifier of e, and that of the order, which training alone has a use for."""
 
+    orders: Tensor
+
     def __init__(self, classes: int, snippets: int):
         super().__init__()
+        self.register_buffer("orders", ORDERS.clone(), persistent=False)
         self.classes = nn.Sequential(
             *(nn.Linear(WIDTH, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU()),
             *(nn.Dropout(0.4), nn.Linear(64, classes)),
@@ -91,7 +94,7 @@ class Head(nn.Module):
 
     def order_logits(self, s: Tensor, e: Tensor, drawn: Tensor) -> Tensor:
         """s (B, 7, 512), e (B, 512) and the numbers of the orders (B,) → (B, 10)."""
-        places = ORDERS.to(s.device)[drawn].unsqueeze(2).expand_as(s)
+        places = self.orders[drawn].unsqueeze(2).expand_as(s)
         shuffled = s.detach().gather(1, places)
         return self.order((shuffled + e.unsqueeze(1)).flatten(1)).float()
 

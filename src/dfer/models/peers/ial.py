@@ -172,7 +172,8 @@ def intensity_aware(logits: Tensor, labels: Tensor) -> Tensor:
     """L_IAL: logits (B, #class) and class indices (B,) → the mean over clips, ()."""
     right = F.one_hot(labels, logits.shape[1]).bool()
     strongest = logits.masked_fill(right, -torch.inf).amax(dim=1)
-    return F.softplus(strongest - logits[right]).mean()
+    own = torch.where(right, logits, 0.0).sum(dim=1)
+    return F.softplus(strongest - own).mean()
 
 
 def make(
