@@ -58,7 +58,7 @@ def has_amx() -> bool:
 
 def machine(settings: RunSettings, device: torch.device, threads: int) -> dict[str, Any]:
     """`dfer.provenance.environment` of a training, and the precision that it comes to there."""
-    width = vision_config(settings.backbone.model).width
+    width = vision_config(settings.backbone.model).width if settings.model.uses_clip else 0
     used = str(precision(settings.train, width, device)).removeprefix("torch.")
     return environment(threads, device_name(device)) | {"precision": used}
 
