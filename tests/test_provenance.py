@@ -112,6 +112,17 @@ def test_modules_follow_the_variant():
         assert "dfer.models.vit" in modules
 
 
+def test_a_run_hangs_on_a_choice_of_frames_and_a_tower_that_it_has():
+    freq_hd = {"model": {"method": "freq_hd"}, "train": {"sampler": "freq_hd"}}
+    for values, selects, has_clip in ((freq_hd, True, False), ({}, False, True)):
+        settings = RunSettings.from_dict(values)
+        stages = ("dfer.training.train", settings.model.module)
+        modules = provenance.modules(*stages, without=unused_modules(settings))
+        assert ("dfer.clips.freq_hd" in modules) == selects
+        for name in ("vit", "clip_method", "mlp"):
+            assert (f"dfer.models.{name}" in modules) == has_clip
+
+
 def test_modules_follow_the_method():
     """A run hangs on its own method's files and on those that it shares with others."""
     peers = {f"dfer.models.peers.{name}" for name in methods() if name != OWN}

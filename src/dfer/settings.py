@@ -269,15 +269,17 @@ def method_settings(name: str) -> type:
 def unused_modules(settings: RunSettings) -> set[str]:
     """Modules that runs of these settings do not use, so that an edit there leaves them alone."""
     model = settings.model
-    if not model.uses_clip:
-        return {"dfer.models.clip_method", "dfer.models.vit"}
-    if not isinstance(model, ModelSettings):
-        return set()
     used = {
-        "dfer.models.interfit": model.interfit,
-        "dfer.models.msta": model.aggregation == "msta",
-        "dfer.models.biehpro": model.head == "text" and model.blocks > 0,
+        "dfer.clips.freq_hd": settings.train.sampler == "freq_hd",
+        "dfer.models.clip_method": model.uses_clip,
+        "dfer.models.vit": model.uses_clip,
     }
+    if isinstance(model, ModelSettings):
+        used |= {
+            "dfer.models.interfit": model.interfit,
+            "dfer.models.msta": model.aggregation == "msta",
+            "dfer.models.biehpro": model.head == "text" and model.blocks > 0,
+        }
     return {module for module, is_used in used.items() if not is_used}
 
 

@@ -12,6 +12,7 @@ import pytest
 from checkout import COMPLETE, CONFIG, ROOT, Checkout, make_release, ran
 from releases import clips_of, fill, random_lists, write_ferv39k_lists, write_jpeg
 
+from dfer.settings import OWN, methods
 from dfer.why import planned
 
 pytestmark = pytest.mark.slow
@@ -106,7 +107,9 @@ DIRECT = {
     "dfer.models.flops": {"flops"},
     "dfer.models.interfit": INTERFIT,
     "dfer.models.lstm": INTERFIT,
+    "dfer.models.clip_method": MODEL,
     "dfer.models.method": MODEL,
+    "dfer.video_settings": MODEL,
     "dfer.models.mlp": CLIP,
     "dfer.models.msta": INTERFIT,
     "dfer.models.recogniser": MODEL,
@@ -120,6 +123,7 @@ DIRECT = {
     "dfer.training.metrics": SCORED,
     "dfer.training.schedule": {*TRAIN, "trial"},
     "dfer.training.share": {*TRAIN, "trial"},
+    "dfer.training.step": {*TRAIN, "trial"},
     "dfer.training.train": {*TRAIN, "trial"},
     "dfer.training.test_set": {*EVALUATE, *runs("features")},
     "dfer.training.evaluate": EVALUATE,
@@ -131,7 +135,7 @@ DIRECT = {
     "dfer.tables.latex": {"table"},
     "dfer.tables.layout": {"table", "table_page"},
     "dfer.tables.markdown": {"table"},
-    "dfer.tables.numbers": {"table"},
+    "dfer.tables.numbers": {"table", "table_page"},
     "dfer.tables.reported": {"table", "flops", "table_page"},
     "dfer.tables.table": {"table"},
     "dfer.analysis.features": runs("features"),
@@ -178,11 +182,20 @@ DIRECT = {
     **{
         f"dfer.{place}.{name}": set()
         for place in ("methods", "models.peers")
-        for name in ("zero_shot", "coop", "cocoop", "dfer_clip", "cliper")
+        for name in set(methods()) - {OWN}
     },
-    "dfer.models.peers.convert_dfer_clip": set(),
-    "dfer.models.peers.prompt_learner": set(),
+    **{
+        f"dfer.models.peers.{name}": set()
+        for name in (
+            *("convert_dfer_clip", "prompt_learner", "layer", "class_token"),
+            *("cnn3d", "pooling", "ec_stfl", "resnet18"),
+        )
+    },
+    "dfer.clips.freq_hd": {"trial"},  # a study's space may name any sampler
+    "dfer.models.pretrained": set(),
     "dfer.models.text_tower": set(),
+    "dfer.models.video_network": set(),
+    "dfer.training.weights": set(),
     # of no target of these: the figure of shares, whose trainings are its own; costs; proofs, which
     # need LaTeX; predictions of one's own videos
     "dfer.figures.shares": set(),

@@ -17,10 +17,12 @@ METHODS = {  # variant → settings; the tiny CLIP reads 16 tokens
     "cocoop": {"method": "cocoop"},
     "dfer_clip": {"method": "dfer_clip", "context": 4, "descriptors": DESCRIPTORS},
     "cliper": {"method": "cliper", "subclasses": 2},
+    "former_dfer": {"method": "former_dfer", "frames": 4, "size": 32},
 }
+ON_CLIP = {"backbone", "zero_shot", "coop", "cocoop", "dfer_clip", "cliper"}  # as runs are called
 STAGES = [{"epochs": 1, "frozen": ["image"]}, {"epochs": 1, "frozen": ["context"], "lr": 1e-4}]
 RECIPES = {"coop": {"optimiser": "sgd"}, "cliper": {"stages": STAGES, "warmup_epochs": 0}}
-WITHOUT_A_ROW = ("baseline", "cliper", "coop_published")  # in Table 5
+WITHOUT_A_ROW = ("baseline", "cliper", "former_dfer", "coop_published")  # in Table 5
 TARGETS = ("results/table5.tex",)
 
 
@@ -68,12 +70,14 @@ def test_each_method_has_its_numbers_in_the_table(tree):
         "models.peers.dfer_clip": {"dfer_clip"},
         "models.peers.cliper": {"cliper"},
         "models.peers.prompt_learner": {"coop", "cocoop", "dfer_clip", "cliper"},
+        "models.peers.layer": {"dfer_clip", "former_dfer"},
         "models.recogniser": {"backbone"},
-        "models.method": {"backbone", "zero_shot", "coop", "cocoop", "dfer_clip", "cliper"},
-        **{
-            f"methods.{name}": {name}
-            for name in ("zero_shot", "coop", "cocoop", "dfer_clip", "cliper")
-        },
+        "models.method": {*ON_CLIP, "former_dfer"},
+        "models.clip_method": ON_CLIP,
+        "models.vit": ON_CLIP,
+        "models.video_network": {"former_dfer"},
+        "clips.freq_hd": set(),
+        **{f"methods.{name}": {name} for name in METHODS if name != "baseline"},
     }.items(),
 )
 def test_an_edit_reruns_the_runs_of_the_methods_that_use_it(tree, module, methods):
@@ -85,6 +89,15 @@ def test_an_edit_reruns_the_runs_of_the_methods_that_use_it(tree, module, method
     for rule in ("train", "evaluate"):
         runs = [job.split()[2] for job in jobs if job.startswith(f"{rule} ")]
         assert {run.partition(".")[0] for run in runs} == methods
+
+
+def test_a_network_without_clip_waits_for_no_text_and_no_tower(tree):
+    with tree.editing() as edit:
+        edit("config/backbone/tiny.json", lambda text: text.replace("4", "4", 1) + " ")
+        trained = {
+            job.split()[2].partition(".")[0] for job in tree.jobs(*TARGETS) if "train" in job
+        }
+    assert trained == ON_CLIP
 
 
 def test_runs_do_not_hang_on_which_other_methods_are_configured(tree):
