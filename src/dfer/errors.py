@@ -4,18 +4,26 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class UserError(Exception):
     """Bad input that a user can mend. The message names the file or clip, and the remedy."""
 
 
-def stage(main: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser) -> None:
-    """Run a stage's command line: a `UserError` becomes one line on stderr and exit status 1."""
+def stage(
+    main: Callable[[argparse.Namespace], None],
+    parser: argparse.ArgumentParser,
+    words: Sequence[str] | None = None,
+) -> None:
+    """Run a stage's command line: a `UserError` becomes one line on stderr and exit status 1.
+
+    Args:
+        words: of the command line; None are those of this process.
+    """
     print_anything()
     try:
-        main(parser.parse_args())
+        main(parser.parse_args(words))
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

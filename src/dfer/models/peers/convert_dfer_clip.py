@@ -67,6 +67,10 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     Raises:
         UserError: the file is unreadable, is none, or asks for more than objects.
     """
+    if not Path(path).is_file():
+        raise UserError(
+            f"{path}: no such file. Give a checkpoint that DFER-CLIP's authors publish."
+        )
     check_readable(Path(path))
     try:
         stubs = [(Foreign, name) for name in get_unsafe_globals_in_checkpoint(path)]
