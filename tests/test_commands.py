@@ -48,7 +48,7 @@ def test_a_command_has_its_own_help_under_its_name():
         (["evalute"], "no command 'evalute'; did you mean 'evaluate'?"),
         (["nothing-like-it"], "`dfer --help` lists them"),
         (["--nothing"], "--nothing"),
-        (["flops", "--nothing"], "--nothing"),
+        (["weights", "--name", "imagenet_resnet18", "--out", "a", "--nothing"], "--nothing"),
     ],
 )
 def test_words_that_no_command_has(words, said, capsys):
