@@ -1,7 +1,7 @@
 """One's own videos → the expressions that a trained run finds in them, window by window.
 
     python -m dfer.predict --run results/demo/runs/<settings>/fold1-seed0 clip.mp4 holiday/
-        --out predictions.parquet --out-overlays overlays/ --out-strips strips/
+        --out predictions.csv --out-overlays overlays/ --out-strips strips/
 
 A video of up to `--window` seconds is classified as one, a longer one in windows of that length,
 one every `--stride` seconds. Each window goes the way of a test clip: the same tracker (the largest
@@ -12,9 +12,10 @@ coding, T frames from the middles of T segments; so its logits are those of
 Input: video files; folders of videos; folders of images, each one clip without times and so one
 window. The content of a folder decides (`dfer.predict.footage.find_clips`).
 
-- `--out`: file, window (from 0), start_s, end_s (seconds from the first frame), label, face_share
-  (of the window's frames), `probability_<class>` a class. Beside it `<out>.rejects.parquet` has all
-  that could not be used: file, window, start_s, end_s, reason; window is null for a whole file.
+- `--out` (Parquet, CSV or JSON, by its suffix): file, window (from 0), start_s, end_s (seconds from
+  the first frame), label, face_share (of the window's frames), `probability_<class>` a class. Beside
+  it `<out>.rejects.<suffix>` has all that could not be used: file, window, start_s, end_s, reason;
+  window is null for a whole file.
 - `--out-overlays`: each video again, with the face's box, the top class over time, and the patches
   that speak for that class (`dfer.analysis.relevance.relevance`). Without sound.
 - `--out-strips`: a PNG a window: its T frames with the same heat map, and all probabilities.
@@ -40,7 +41,7 @@ from dfer.files import NAME_MAX, check_readable, check_writable, printable
 from dfer.models.checkpoint import TrainedRun, load_run
 from dfer.predict.clip import Wanted, predict_clip
 from dfer.predict.footage import Clip, find_clips
-from dfer.predict.tables import rejects_path, write_tables
+from dfer.predict.tables import check_suffix, rejects_path, write_tables
 from dfer.training.device import pick_device
 
 RUNS = "results/*/runs/*/*/checkpoint.safetensors"
@@ -130,6 +131,8 @@ def check_outputs(wanted: Wanted, out: Path | None, names: Sequence[str]) -> Non
             outputs += [folder / f"{name}{suffix}" for name in names[:1]]
     for path in outputs:
         check_writable(path)
+    if out is not None:
+        check_suffix(out)
 
 
 def check_run(run: TrainedRun, path: Path, wanted: Wanted) -> None:
@@ -168,7 +171,7 @@ def parser() -> argparse.ArgumentParser:
     add("--window", type=float, default=4.0, help="seconds that are classified as one")
     add("--stride", type=float, help="seconds between windows; left out: as long as a window")
     add("--threads", type=int, default=1, help="threads to compute with")
-    add("--out", type=Path, help="output (a row a window)")
+    add("--out", type=Path, help="output (a row a window: .parquet, .csv or .json)")
     add("--out-overlays", type=Path, help="output (folder, an annotated video a clip)")
     add("--out-strips", type=Path, help="output (folder, a picture a window)")
     return top

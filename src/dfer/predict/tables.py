@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from dfer.files import printable, write_parquet
+from dfer.errors import UserError
+from dfer.files import printable, write_parquet, write_text
 
 PLACE = [
     ("file", pa.string()),
@@ -14,6 +15,7 @@ PLACE = [
     ("start_s", pa.float64()),
     ("end_s", pa.float64()),
 ]
+SUFFIXES = (".parquet", ".csv", ".json")
 REJECTS = pa.schema([*PLACE, ("reason", pa.string())])
 
 
@@ -28,6 +30,7 @@ def write_tables(
 ) -> None:
     """Write the predictions, and beside them what could not be used.
 
+    As Parquet, CSV or JSON (a list of records), by the suffix of `out`; see `check_suffix`.
     A name that is not UTF-8 is told by its bytes, as `printable` does it.
 
     Args:
@@ -35,14 +38,35 @@ def write_tables(
         rejects: in the columns of `REJECTS`.
     """
     schema = predictions_schema(classes)
-    write_parquet(pd.DataFrame(_written(rows), columns=schema.names), out, schema)
+    _write(pd.DataFrame(_written(rows), columns=schema.names), out, schema)
     table = pd.DataFrame(_written(rejects), columns=REJECTS.names).astype({"window": "Int32"})
-    write_parquet(table, rejects_path(out), REJECTS)
+    _write(table, rejects_path(out), REJECTS)
 
 
 def rejects_path(out: Path) -> Path:
     """The table of what could not be used, beside that of the predictions."""
-    return out.with_suffix(".rejects.parquet")
+    return out.with_suffix(f".rejects{out.suffix}")
+
+
+def check_suffix(out: Path) -> None:
+    """Refuse a table of a format that there is not.
+
+    Raises:
+        UserError: its name has another suffix than those of `SUFFIXES`.
+    """
+    if out.suffix not in SUFFIXES:
+        raise UserError(f"--out {out}: give a name that ends with {', '.join(SUFFIXES)}.")
+
+
+def _write(table: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
+    match path.suffix:
+        case ".csv":
+            write_text(table.to_csv(index=False), path)
+        case ".json":
+            text = table.to_json(orient="records", indent=1, force_ascii=False, double_precision=15)
+            write_text(text + "\n", path)
+        case _:
+            write_parquet(table, path, schema)
 
 
 def _written(rows: Sequence[tuple]) -> list[tuple]:
