@@ -14,8 +14,8 @@ window. The content of a folder decides (`dfer.predict.footage.find_clips`).
 
 - `--out` (Parquet, CSV or JSON, by its suffix): file, window (from 0), start_s, end_s (seconds from
   the first frame), label, face_share (of the window's frames), `probability_<class>` a class.
-  Beside it `<out>.rejects.<suffix>` has all that could not be used: file, window, start_s, end_s, reason;
-  window is null for a whole file.
+  Beside it `<out>.rejects.<suffix>` has all that could not be used: file, window, start_s, end_s,
+  reason; window is null for a whole file.
 - `--out-overlays`: each video again, with the face's box, the top class over time, and the patches
   that speak for that class (`dfer.analysis.relevance.relevance`). Without sound.
 - `--out-strips`: a PNG a window: its T frames with the same heat map, and all probabilities.
