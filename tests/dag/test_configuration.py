@@ -448,3 +448,13 @@ def test_a_study_tunes_the_settings_of_its_variant_s_method():
 def test_a_study_of_what_its_method_has_not_is_refused(study, message):
     with pytest.raises(UserError, match=message):
         check_config(with_study(*study), SCHEMA)
+
+
+def test_the_benchmark_holds_with_a_dataset_in_place_of_the_demo():
+    """As its first lines say: the dataset, and a CLIP of one's own."""
+    config, paper = read("benchmark.yaml"), read("paper.yaml")
+    config["datasets"] = {"ferv39k": dict(paper["datasets"]["ferv39k"])}
+    del config["datasets"]["ferv39k"]["protocols"], config["pretrain"]
+    config["backbone"] = paper["backbone"]
+    check_config(config, SCHEMA)
+    assert set(Experiment(config).variants) == set(config["variants"])

@@ -100,6 +100,24 @@ def test_a_network_without_clip_waits_for_no_text_and_no_tower(tree):
     assert trained == ON_CLIP
 
 
+def test_weights_to_start_from_are_an_input(tree):
+    """Pinned ones by a job of their own, once for all runs; others by their path."""
+    path = tree.folder / "config/config.yaml"
+    config = yaml.safe_load(path.read_text())
+    network = {"method": "m3dfel", "weights": "kinetics_r3d18"}
+    own = {"cliper": {"model": network}, "coop": {"model": network | {"instances": 2}}}
+    try:
+        tree.configure(config | {"variants": config["variants"] | own})
+        jobs = list(tree.jobs(*TARGETS))
+        assert [job for job in jobs if job.startswith("weights ")] == ["weights r3d_18-b3b3357e"]
+        own["cliper"]["model"] = network | {"weights": "mine.pth"}
+        tree.configure(config | {"variants": config["variants"] | own})
+        done = tree.snakemake("-n", *TARGETS, check=False)
+        assert done.returncode and "mine.pth" in done.stdout + done.stderr
+    finally:
+        tree.configure(config)
+
+
 def test_runs_do_not_hang_on_which_other_methods_are_configured(tree):
     """To turn one on trains that one."""
     path = tree.folder / "config/config.yaml"

@@ -6,6 +6,7 @@ Names are those of `dfer.video_settings.PINNED`.
 """
 
 import argparse
+from http.client import HTTPException
 from pathlib import Path
 
 from torch.hub import download_url_to_file
@@ -25,7 +26,7 @@ def fetch(name: str, out: Path) -> None:
     with atomic(out) as temporary:
         try:
             download_url_to_file(ADDRESS + PINNED[name].file, temporary, progress=False)
-        except OSError as error:  # of urllib
+        except (OSError, HTTPException) as error:
             raise UserError(
                 f"{out}: {PINNED[name].of} could not be downloaded ({error}). {remedy(name, out)}"
             ) from None
