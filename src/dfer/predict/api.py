@@ -1,0 +1,143 @@
+"""A trained run in Python, and its predictions as pandas frames.
+
+    import dfer
+
+    model = dfer.load("results/demo/runs/<settings>/fold1-seed0")
+    model.predict("clip.mp4")
+    model.predict(["clip.mp4", "folder of videos"], window=2.0, stride=1.0)
+    model.predict(frames)  # the pictures of a clip, (N, H, W, 3) uint8
+
+What comes is what `dfer predict` finds: the same faces, windows and numbers.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+
+from dfer.errors import UserError
+from dfer.faces.backends import open_backend
+from dfer.faces.settings import LandmarkSettings
+from dfer.models.checkpoint import TrainedRun, load_run
+from dfer.predict.clip import Wanted, predict_clip
+from dfer.predict.footage import Clip, find_clips
+from dfer.predict.run import check_run, find_checkpoint, landmark_settings
+from dfer.predict.tables import REJECTS, predictions_schema
+from dfer.training.device import pick_device
+
+ARRAY = "frames"  # stands for the file of a clip that is given as an array
+
+
+class Model:
+    """A trained run that predicts.
+
+    Attributes:
+        classes: labels, in the order of the probabilities.
+        run: all else that is known of it (`dfer.models.checkpoint.TrainedRun`).
+        landmarks: how faces are found.
+    """
+
+    def __init__(self, run: TrainedRun, landmarks: LandmarkSettings):
+        self.run, self.landmarks = run, landmarks
+        self.backend = open_backend(landmarks)
+
+    @property
+    def classes(self) -> list[str]:
+        return self.run.classes
+
+    def predict(
+        self,
+        clips: str | Path | np.ndarray | Iterable[str | Path],
+        *,
+        window: float = 4.0,
+        stride: float | None = None,
+    ) -> pd.DataFrame:
+        """Expressions in clips, window by window.
+
+        Args:
+            clips: videos, folders of videos, folders of images; or the pictures of one clip, which
+                is then one window, (N, H, W, 3) uint8, RGB.
+            window: seconds that are classified as one.
+            stride: seconds between windows, at most `window`; None: as long as one.
+
+        Returns:
+            A row a window: file, window (from 0), start_s, end_s, label, face_share, a
+            `probability_<class>` a class, and reason: why it could not be used, else None. A file
+            that could not be used has one row. Without a window there is NA, without a label None.
+
+        Raises:
+            UserError: a path does not exist, or an argument is wrong.
+        """
+        wanted = Wanted(window, window if stride is None else stride)
+        if not 0 < wanted.stride <= wanted.seconds:
+            raise UserError("stride: give seconds above 0, no more than those of a window.")
+        if isinstance(clips, np.ndarray):
+            return self._of_frames(clips, wanted)
+        paths = [clips] if isinstance(clips, str | Path) else clips
+        found, unused = find_clips(map(Path, paths))
+        return self._of_clips(found, wanted, [(str(p), None, None, None, why) for p, why in unused])
+
+    def _of_clips(self, clips: Iterable[Clip], wanted: Wanted, rejects: list) -> pd.DataFrame:
+        rows = []
+        for clip in clips:
+            parts = (self.backend, self.landmarks, wanted)
+            outcome = predict_clip(self.run, clip, clip.path.stem, *parts)
+            rows += outcome.rows
+            rejects += outcome.rejects
+        columns = predictions_schema(self.classes).names
+        used = pd.DataFrame(rows, columns=columns).assign(reason=None)
+        refused = pd.DataFrame(rejects, columns=REJECTS.names).reindex(columns=[*columns, "reason"])
+        parts = [part for part in (used, refused) if len(part)] or [used]
+        return pd.concat(parts, ignore_index=True).astype({"window": "Int32"})
+
+    def _of_frames(self, frames: np.ndarray, wanted: Wanted) -> pd.DataFrame:
+        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not len(frames):
+            raise UserError(
+                f"frames of {frames.dtype} {frames.shape}: give uint8 of (N, H, W, 3), red first."
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            for number, frame in enumerate(frames):
+                cv2.imwrite(str(Path(folder) / f"{number:06}.png"), frame[..., ::-1])
+            found = self._of_clips([Clip(Path(folder), "frames")], wanted, [])
+        return found.assign(file=ARRAY)
+
+
+def load(
+    run: str | Path,
+    *,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    precision: Literal["auto", "fp32", "bf16"] | None = None,
+    threads: int = 1,
+    landmarks: str | None = None,
+) -> Model:
+    """A trained run, ready to predict.
+
+    Args:
+        run: its folder (with `checkpoint.safetensors`).
+        device: auto: a GPU if there is one.
+        precision: of matrix products; None: as it was trained.
+        threads: to compute with.
+        landmarks: JSON, backend and how it follows a face; None: as for the run's dataset.
+
+    Raises:
+        UserError: there is no such run, no such device, or the run cannot predict videos.
+    """
+    loaded = load_run(find_checkpoint(Path(run)))
+    check_run(loaded, Path(run), Wanted(1.0, 1.0))
+    if precision is not None:
+        train = dataclasses.replace(loaded.settings.train, precision=precision)
+        settings = dataclasses.replace(loaded.settings, train=train)
+        loaded = dataclasses.replace(loaded, settings=settings)
+    chosen = pick_device(threads)
+    if device != "auto":
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("device: there is no GPU here; say cpu, or auto.")
+        chosen = torch.device(device)
+    loaded.model.to(chosen)
+    return Model(loaded, landmark_settings(loaded, landmarks))
