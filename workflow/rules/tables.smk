@@ -187,7 +187,7 @@ rule table:
         ),
         runs=run_keys,
         tuned=tuned_rows,
-        remark=EXPERIMENT.remark,
+        remark=["--remark", EXPERIMENT.remark] if EXPERIMENT.remark else [],
         flops=lambda w, input: ["--flops", input.flops] if input.flops else [],
         out_stem=without_suffix(".parquet"),
     shell:
@@ -199,7 +199,7 @@ rule table:
         " --datasets {params.datasets:q}"
         " --runs {params.runs:q}"
         " --tuned {params.tuned:q}"
-        " --remark {params.remark:q}"
+        " {params.remark:q}"
         " --out-stem {params.out_stem:q}"
         " &> {log:q}"
 
