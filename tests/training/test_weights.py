@@ -75,6 +75,11 @@ def test_what_is_not_there_says_what_to_put_where(tmp_path, monkeypatch):
     assert f"put it at {PINNED[NAME].path}" in said
 
 
+def test_a_file_of_one_s_own_that_is_not_there_is_named():
+    with pytest.raises(UserError, match=r"mine\.pth: no such file\. Set model\.weights"):
+        pretrained.load(bodies(), "mine.pth")
+
+
 def test_weights_of_another_network_are_refused(published, tmp_path):
     other = bodies().state_dict()
     other["layer9.weight"] = torch.zeros(2)

@@ -85,7 +85,8 @@ def test_an_edit_reruns_the_runs_of_the_methods_that_use_it(tree, module, method
         edit(f"src/dfer/{module.replace('.', '/')}.py", lambda text: text + "\nEDITED = True\n")
         jobs = tree.jobs(*TARGETS)
     changed = [job.split() for job, reason in jobs.items() if "Params have changed" in reason]
-    assert {words[0] for words in changed} <= {"train", "evaluate"}  # no table, no text
+    read = {"text"} if module == "models.vit" else set()  # by the CLIP that reads class words
+    assert {words[0] for words in changed} <= {"train", "evaluate"} | read  # no table
     for rule in ("train", "evaluate"):
         runs = [job.split()[2] for job in jobs if job.startswith(f"{rule} ")]
         assert {run.partition(".")[0] for run in runs} == methods
@@ -93,11 +94,9 @@ def test_an_edit_reruns_the_runs_of_the_methods_that_use_it(tree, module, method
 
 def test_a_network_without_clip_waits_for_no_text_and_no_tower(tree):
     with tree.editing() as edit:
-        edit("config/backbone/tiny.json", lambda text: text.replace("4", "4", 1) + " ")
-        trained = {
-            job.split()[2].partition(".")[0] for job in tree.jobs(*TARGETS) if "train" in job
-        }
-    assert trained == ON_CLIP
+        edit("config/backbone/tiny.json", lambda text: text + " ")
+        jobs = [job.split() for job in tree.jobs(*TARGETS)]
+    assert {words[2].partition(".")[0] for words in jobs if words[0] == "train"} == ON_CLIP
 
 
 def test_weights_to_start_from_are_an_input(tree):
@@ -112,8 +111,9 @@ def test_weights_to_start_from_are_an_input(tree):
         assert [job for job in jobs if job.startswith("weights ")] == ["weights r3d_18-b3b3357e"]
         own["cliper"]["model"] = network | {"weights": "mine.pth"}
         tree.configure(config | {"variants": config["variants"] | own})
-        done = tree.snakemake("-n", *TARGETS, check=False)
-        assert done.returncode and "mine.pth" in done.stdout + done.stderr
+        jobs = [job.split() for job in tree.jobs(*TARGETS)]
+        trained = [words[2] for words in jobs if words[0] == "train"]
+        assert len(trained) == 2  # and what was made before does not stand for it
     finally:
         tree.configure(config)
 

@@ -251,10 +251,15 @@ def text_flag(wildcards, input):
 
 
 def starts_from(own):
-    """The files on this disk that a run's model starts from."""
+    """The files on this disk that a run's model starts from.
+
+    One that is missing is none of them: the training says so. As an input it would let Snakemake
+    take what was made before for what was asked for.
+    """
     if own.model.uses_clip:
         return backbone_files(own.backbone)
-    return list(filter(None, [weights_file(getattr(own.model, "weights", ""))]))
+    weights = getattr(own.model, "weights", "")
+    return [weights_file(weights)] * (weights in PINNED or Path(weights).is_file())
 
 
 # ── Figures that compare two variants ───────────────────────────────────────────────────────────

@@ -28,6 +28,10 @@ def load(module: nn.Module, weights: str) -> None:
     path = Path(weights_file(weights))
     if weights in PINNED:
         check(path, weights)
+    elif not path.is_file():
+        raise UserError(
+            f"{path}: no such file. Set model.weights to a file, or to '' (from scratch)."
+        )
     state = {n: v for n, v in _read(path).items() if not n.startswith(CLASSIFIERS)}
     expected = module.state_dict()
     differing = sorted(set(state) ^ set(expected))

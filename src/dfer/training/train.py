@@ -370,7 +370,8 @@ def identify(
         "code": stamps(
             "dfer.training.train", settings.model.module, without=unused_modules(settings)
         ),
-        "inputs": [file_digest(path) for path in (splits, text, weights) if path]
+        "inputs": [file_digest(path) for path in (splits, text) if path]
+        + [file_digest(weights)] * Path(weights).is_file()  # else the model refuses it
         + [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in store.paths],
     }
 
