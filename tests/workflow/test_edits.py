@@ -182,7 +182,8 @@ DIRECT = {
     **{
         f"dfer.{place}.{name}": set()
         for place in ("methods", "models.peers")
-        for name in set(methods()) - {OWN}
+        for name in methods()
+        if name != OWN
     },
     **{
         f"dfer.models.peers.{name}": set()

@@ -127,7 +127,7 @@ def _row(line: Line, kinds: list[str], ids: Mapping[str, str], notes: list[str])
             *(
                 sortable.number("–", None, kind)
                 if entry is None
-                else sortable.number(_shown(entry, ids, notes), entry.value, kind)
+                else sortable.number(_shown(entry, ids, notes, kind), entry.value, kind)
                 for entry, kind in zip(line.entries, kinds, strict=True)
             ),
             *(sortable.words(text, "start") for text in more),
@@ -135,16 +135,19 @@ def _row(line: Line, kinds: list[str], ids: Mapping[str, str], notes: list[str])
     )
 
 
-def _shown(entry: Entry, ids: Mapping[str, str], notes: list[str]) -> str:
-    """A number with its mark, deviation, difference, protocol and note."""
+def _shown(entry: Entry, ids: Mapping[str, str], notes: list[str], kind: str) -> str:
+    """A number with its mark, deviation, difference, protocol and note, which ends its line."""
     text = MARKS[entry.rank] % escape(entry.text)
     parts = [link(text, ids[entry.origin]) if entry.origin in ids else text]
+    spread = f"± {entry.std:.2f}" if entry.std is not None else ""
+    difference = f"({entry.difference:+.2f})" if entry.difference is not None else ""
+    beside = " ".join(filter(None, [spread, difference]))
+    if beside and "stacked" not in kind:
+        parts[0] += f" <small>{beside}</small>"
     if entry.note:
         note = notes.index(entry.note) + 1
         parts[0] += f" <sup>{link(f'[{note}]', f'note-{note}')}</sup>"
-    spread = f"± {entry.std:.2f}" if entry.std is not None else ""
-    difference = f"({entry.difference:+.2f})" if entry.difference is not None else ""
-    if beside := " ".join(filter(None, [spread, difference])):
+    if beside and "stacked" in kind:
         parts.append(f"<small>{beside}</small>")
     if entry.protocol:
         parts.append(f'<small class="protocol">{escape(entry.protocol)}</small>')
