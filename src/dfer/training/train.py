@@ -361,6 +361,8 @@ def identify(
         splits, text: paths of the clips of the fold and of the features of the class words.
     """
     weights = weights_file(getattr(settings.model, "weights", ""))
+    if not Path(weights).is_file():  # there are none, or the model refuses them
+        weights = None
     return {
         "dataset": dataset,
         "settings": settings.to_dict(),
@@ -370,8 +372,7 @@ def identify(
         "code": stamps(
             "dfer.training.train", settings.model.module, without=unused_modules(settings)
         ),
-        "inputs": [file_digest(path) for path in (splits, text) if path]
-        + [file_digest(weights)] * Path(weights).is_file()  # else the model refuses it
+        "inputs": [file_digest(path) for path in (splits, text, weights) if path]
         + [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in store.paths],
     }
 
