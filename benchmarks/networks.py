@@ -94,9 +94,9 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    top.add_argument("--batch", type=int, default=2)
+    top.add_argument("--batch", type=int, default=1)
     top.add_argument("--precision", choices=DTYPES, default="fp32")
     top.add_argument("--threads", type=int, default=1)
-    top.add_argument("--rounds", type=int, default=3)
+    top.add_argument("--rounds", type=int, default=1)
     top.add_argument("--out", default="results/benchmarks/networks.parquet")
     main(top.parse_args())
