@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from dfer.clips.sampling import SAMPLERS
 from dfer.dag.configuration import check_config
 from dfer.dag.experiment import Experiment, with_own_files
 from dfer.errors import UserError
@@ -420,6 +421,14 @@ def test_the_schema_has_the_settings_of_each_method(name):
 def test_the_schema_has_all_settings_of_a_section(section, settings):
     rules = yaml.safe_load(SCHEMA.read_text())["$defs"][section]["properties"]
     assert set(rules) == {field.name for field in dataclasses.fields(settings)}
+    stage = yaml.safe_load(SCHEMA.read_text())["$defs"]["stage"]["properties"]
+    for field in dataclasses.fields(settings):
+        choices = typing.get_args(field.type) if "Literal" in str(field.type) else ()
+        if field.name == "sampler":
+            choices = (*SAMPLERS, "freq_hd")
+        for own in (rules, stage if section == "train" else {}):
+            if choices and field.name in own:
+                assert set(own[field.name]["enum"]) == set(choices)
 
 
 def with_study(parameter, low, high):

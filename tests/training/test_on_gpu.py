@@ -121,20 +121,29 @@ def test_two_runs_give_equal_bytes_whatever_the_workers(tiny_store, tmp_path, de
     assert_same(first, trained(tiny_store, device, tmp_path / "b", workers=2))
 
 
+@pytest.fixture
+def cut(tiny_store, tmp_path, device, monkeypatch):
+    """A function that trains, is killed when it has first saved its state, and goes on."""
+
+    def twice(run=None, workers=0):
+        real = stage.write_state
+
+        def write_and_die(path, **state):
+            real(path, **state)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(stage, "write_state", write_and_die)
+            with pytest.raises(KeyboardInterrupt):
+                trained(tiny_store, device, tmp_path / "cut", run)
+        return trained(tiny_store, device, tmp_path / "cut", run, workers=workers)
+
+    return twice
+
+
 @on_each_device
-def test_a_resumed_run_gives_the_same_bytes(tiny_store, tmp_path, device, monkeypatch):
-    whole = trained(tiny_store, device, tmp_path / "whole")
-    real = stage.write_state
-
-    def write_and_die(path, **state):
-        real(path, **state)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, "write_state", write_and_die)
-        with pytest.raises(KeyboardInterrupt):
-            trained(tiny_store, device, tmp_path / "cut")
-    assert_same(whole, trained(tiny_store, device, tmp_path / "cut"))
+def test_a_resumed_run_gives_the_same_bytes(tiny_store, tmp_path, device, cut):
+    assert_same(trained(tiny_store, device, tmp_path / "whole"), cut())
 
 
 def without_clip(name):
@@ -146,20 +155,9 @@ def without_clip(name):
 
 
 @on_each_device
-def test_dropout_is_the_same_in_a_resumed_run(tiny_store, tmp_path, device, monkeypatch):
+def test_dropout_is_the_same_in_a_resumed_run(tiny_store, tmp_path, device, cut):
     run = without_clip("est")
-    whole = trained(tiny_store, device, tmp_path / "whole", run)
-    real = stage.write_state
-
-    def write_and_die(path, **state):
-        real(path, **state)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, "write_state", write_and_die)
-        with pytest.raises(KeyboardInterrupt):
-            trained(tiny_store, device, tmp_path / "cut", run)
-    assert_same(whole, trained(tiny_store, device, tmp_path / "cut", run, workers=1))
+    assert_same(trained(tiny_store, device, tmp_path / "whole", run), cut(run, workers=1))
 
 
 ON_CLIP = {  # another method → its settings; the tiny CLIP reads 16 tokens
