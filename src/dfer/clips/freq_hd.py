@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from sklearn.linear_model import RANSACRegressor
 
+from dfer.clips.sampling import sample_frames
+
 WINDOW = 4  # frames
 BINS = (2, 3)  # of a window's temporal DFT
 SUPPRESSION = 10.0  # of windows off the line
@@ -67,7 +69,7 @@ def select(frames: np.ndarray, number: int, radius: float = RADIUS) -> np.ndarra
     """
     length = len(frames)
     if length <= max(number, WINDOW):
-        return ((np.arange(number) + 0.5) * length / number).astype(np.int64)
+        return sample_frames(length, number, None)
     weights = window_weights(*amplitudes(frames, radius))
     chosen: dict[int, None] = {}  # in the order in which they are taken
     for start in np.argsort(-weights, kind="stable"):

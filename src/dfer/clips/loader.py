@@ -11,6 +11,7 @@ bytes, while the GPU computes on the one before.
 import hashlib
 import multiprocessing
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -42,12 +43,17 @@ def choose(
     Args:
         sampler: see `dfer.clips.sampling`; or freq_hd, which alone looks at the frames.
     """
-    length = store.length(clip)
-    if sampler != "freq_hd":
-        return sample_frames(length, frames, rng, sampler)
+    if sampler == "freq_hd":
+        return _selected(store, clip, frames)
+    return sample_frames(store.length(clip), frames, rng, sampler)
+
+
+@cache
+def _selected(store: ClipStore, clip: str, frames: int) -> np.ndarray:
+    """Freq-HD's choice, which is the same in every epoch and takes all frames of the clip."""
     from dfer.clips.freq_hd import select
 
-    return select(store.frames(clip, np.arange(length)), frames)
+    return select(store.frames(clip, np.arange(store.length(clip))), frames)
 
 
 class TrainClips:

@@ -10,7 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 Generator = np.random.Generator | None  # None: in test
-SNIPPET, STEP, FRAMES = 15, 10, 105  # EST: a snippet's window, windows' distance, clip's length
+# EST: windows, their length and distance, the clip's length, and what the windows cover of it.
+WINDOWS, SNIPPET, STEP, FRAMES = 7, 15, 10, 105
+SEEN = STEP * (WINDOWS - 1) + SNIPPET
 
 
 def sample_frames(
@@ -104,10 +106,10 @@ def snippets(length: int, frames: int, rng: Generator) -> np.ndarray:
     The clip is first stretched to 105 frames, of which 75 from a random place (in test the middle
     one) are seen.
     """
-    per_window = frames // 7
-    start = (FRAMES - 75) // 2 if rng is None else rng.integers(FRAMES - 75)
+    per_window = frames // WINDOWS
+    start = (FRAMES - SEEN) // 2 if rng is None else rng.integers(FRAMES - SEEN)
     chosen = []
-    for window in range(7):
+    for window in range(WINDOWS):
         if rng is None:
             own = np.arange(per_window) * (SNIPPET // per_window)
         else:

@@ -120,6 +120,8 @@ def make(
     Raises:
         UserError: settings that contradict each other, or text features of another CLIP.
     """
+    if faults := settings.faults(tuple(words)):
+        raise UserError(f"model.{faults[0]}.")
     model = import_module(settings.module).make(settings, architecture, words, text)
     model.train_parts(())
     return model

@@ -18,7 +18,6 @@ from typing import Any
 
 from torch import Tensor
 
-from dfer.errors import UserError
 from dfer.methods.dfer_clip import Settings
 from dfer.models.peers.class_token import ClassToken
 from dfer.models.peers.layer import Layer
@@ -55,8 +54,6 @@ class DferClip(Prompted):
     """The temporal model, unless there are 0 layers of it, and a prompt a class."""
 
     def __init__(self, settings: Settings, architecture: Mapping[str, Any], words: Sequence[str]):
-        if faults := settings.faults(tuple(words)):
-            raise UserError(f"model.{faults[0]}.")
         layouts = [layout(settings.descriptors[w], settings.context, "end") for w in words]
         super().__init__(settings, architecture, layouts, (len(words), settings.context))
         self.temporal = None

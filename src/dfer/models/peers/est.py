@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfer.errors import UserError
 from dfer.methods.est import Settings
 from dfer.models.method import Criterion
 from dfer.models.peers.resnet18 import WIDTH, ResNet18
+from dfer.models.pretrained import load
 from dfer.models.video_network import VideoNetwork
 from dfer.settings import BackboneSettings
 
@@ -106,8 +106,6 @@ class EST(VideoNetwork):
     head: Head
 
     def __init__(self, settings: Settings, classes: int):
-        if faults := settings.faults(()):
-            raise UserError(f"model.{faults[0]}.")
         super().__init__()
         self.settings = settings
         self.body = Body(settings.snippets)
@@ -129,8 +127,6 @@ class EST(VideoNetwork):
 
     def start_from(self, backbone: BackboneSettings) -> None:
         if self.settings.weights:
-            from dfer.models.pretrained import load
-
             load(self.body.resnet, self.settings.weights)
 
 

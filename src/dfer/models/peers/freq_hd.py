@@ -17,6 +17,7 @@ from torchvision.models import vgg13
 
 from dfer.methods.freq_hd import Settings
 from dfer.models.peers.pooling import AdaptiveMean
+from dfer.models.pretrained import load
 from dfer.models.video_network import VideoNetwork
 from dfer.settings import BackboneSettings
 
@@ -47,8 +48,6 @@ class VggLstm(VideoNetwork):
 
     def start_from(self, backbone: BackboneSettings) -> None:
         if self.settings.weights:
-            from dfer.models.pretrained import load
-
             load(self.body.vgg, self.settings.weights)
 
 

@@ -23,7 +23,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, conv1x1, conv3x3
 
-from dfer.errors import UserError
 from dfer.methods.ial import Settings
 from dfer.models.method import Criterion
 from dfer.models.peers.layer import Layer
@@ -142,8 +141,6 @@ class IAL(VideoNetwork):
     head: Head
 
     def __init__(self, settings: Settings, classes: int):
-        if faults := settings.faults(()):
-            raise UserError(f"model.{faults[0]}.")
         super().__init__()
         self.settings = settings
         self.body = Body(settings)

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.video import r3d_18
 
-from dfer.errors import UserError
 from dfer.methods.m3dfel import Settings
+from dfer.models.pretrained import load
 from dfer.models.video_network import VideoNetwork
 from dfer.settings import BackboneSettings
 
@@ -86,8 +86,6 @@ class M3dfel(VideoNetwork):
 
     def __init__(self, settings: Settings, classes: int):
         super().__init__()
-        if faults := settings.faults(()):
-            raise UserError(f"model.{faults[0]}.")
         self.settings = settings
         self.body = Bag(settings)
         self.head = nn.Linear(1024, classes)
@@ -95,8 +93,6 @@ class M3dfel(VideoNetwork):
     def start_from(self, backbone: BackboneSettings) -> None:
         """Take Kinetics' weights, if the settings name some."""
         if self.settings.weights:
-            from dfer.models.pretrained import load
-
             load(self.body.r3d18, self.settings.weights)
 
 

@@ -20,7 +20,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops.misc import Conv3dNormActivation
 
-from dfer.errors import UserError
 from dfer.methods.p3d import Settings
 from dfer.models.peers.cnn3d import Cnn3d
 from dfer.models.peers.pooling import MaxPool3d
@@ -79,8 +78,6 @@ class P3d(Cnn3d):
 
     def __init__(self, settings: Settings, classes: int):
         super().__init__()
-        if faults := settings.faults(()):
-            raise UserError(f"model.{faults[0]}.")
         self.settings = settings
         self.body = nn.Sequential(
             Conv3dNormActivation(3, 64, (1, 7, 7), (1, 2, 2)),

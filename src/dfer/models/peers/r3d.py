@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torchvision.models.video import r2plus1d_18, r3d_18
 from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D, VideoResNet
 
-from dfer.errors import UserError
 from dfer.methods.r3d import Settings
 from dfer.models.peers.cnn3d import Cnn3d
+from dfer.models.pretrained import load
 from dfer.settings import BackboneSettings
 
 
@@ -69,8 +69,6 @@ class R3d(Cnn3d):
 
     def __init__(self, settings: Settings, classes: int):
         super().__init__()
-        if faults := settings.faults(()):
-            raise UserError(f"model.{faults[0]}.")
         self.settings = settings
         self.body = NETWORKS[settings.network](num_classes=classes)
         self.head, self.body.fc = self.body.fc, nn.Identity()
@@ -78,8 +76,6 @@ class R3d(Cnn3d):
     def start_from(self, backbone: BackboneSettings) -> None:
         """Take Kinetics' weights, if the settings name some."""
         if self.settings.weights:
-            from dfer.models.pretrained import load
-
             load(self.body, self.settings.weights)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dfer.methods.resnet_lstm import Settings
 from dfer.models.peers.resnet18 import WIDTH, ResNet18
+from dfer.models.pretrained import load
 from dfer.models.video_network import VideoNetwork
 from dfer.settings import BackboneSettings
 
@@ -41,8 +42,6 @@ class ResNetLstm(VideoNetwork):
 
     def start_from(self, backbone: BackboneSettings) -> None:
         if self.settings.weights:
-            from dfer.models.pretrained import load
-
             load(self.body.resnet, self.settings.weights)
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dfer.errors import UserError
 from dfer.methods.resnet_vit import Settings
 from dfer.models.peers.class_token import ClassToken
 from dfer.models.peers.resnet18 import WIDTH, ResNet18
+from dfer.models.pretrained import load
 from dfer.models.video_network import VideoNetwork
 from dfer.settings import BackboneSettings
 
@@ -24,8 +24,6 @@ class ResNetVit(VideoNetwork):
     """Features of frames, encoders over time, a linear classifier."""
 
     def __init__(self, settings: Settings, classes: int):
-        if faults := settings.faults(()):
-            raise UserError(f"model.{faults[0]}.")
         super().__init__()
         self.settings = settings
         layers = (
@@ -47,8 +45,6 @@ class ResNetVit(VideoNetwork):
 
     def start_from(self, backbone: BackboneSettings) -> None:
         if self.settings.weights:
-            from dfer.models.pretrained import load
-
             load(self.body.resnet, self.settings.weights)
 
 
