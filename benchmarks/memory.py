@@ -2,7 +2,8 @@
 
 Peaks are of two steps of the full model (ViT-B/32), with and without gradient checkpointing, in
 fp32 and bf16; each in a process of its own, because a process's peak never falls. On a CPU it is
-the process's resident memory, torch itself and the batch included; on a GPU what torch allocated.
+the process's resident memory, torch itself and the batch included; on a GPU what torch took there,
+its recording of the step included.
 The saved state is the file that a killed training goes on from, without a best epoch's weights,
 which the checkpoint rules `val` and `test` keep beside it.
 
@@ -26,6 +27,7 @@ from dfer.models.backbone import vision_config
 from dfer.models.recogniser import Recogniser
 from dfer.settings import ModelSettings, TrainSettings
 from dfer.training.device import device_name
+from dfer.training.step import Step
 from dfer.training.train import parameter_groups, write_state
 
 CLASSES = 7
@@ -36,23 +38,19 @@ MB = 1e6
 def measure(model: str, batch: int, precision: str, checkpointing: bool) -> dict[str, float]:
     """Two steps in this process: "peak", and the sizes of what stays, in MB."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    vision, settings, dtype = vision_config(model), ModelSettings(), DTYPES[precision]
+    vision, settings = vision_config(model), ModelSettings()
     recogniser = Recogniser(settings, vision, torch.randn(CLASSES, vision.embed_dim)).to(device)
-    recogniser.image.gradient_checkpointing = checkpointing
-    groups = parameter_groups(recogniser, TrainSettings())
-    optimiser = torch.optim.AdamW(groups, lr=1e-6, fused=True)
+    recipe = TrainSettings(lr=1e-6, gradient_checkpointing=checkpointing)
+    recogniser.gradient_checkpointing = checkpointing
+    optimiser = torch.optim.AdamW(parameter_groups(recogniser, recipe), lr=1e-6, fused=True)
+    step = Step(recogniser, optimiser, recipe, lambda x: x, DTYPES[precision], F.cross_entropy)
     size = vision.image_size
     clips = torch.randn(batch, settings.frames, 3, size, size, device=device)
     labels = torch.arange(batch, device=device) % CLASSES
     for _ in range(2):
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = recogniser(clips)
-        loss = F.cross_entropy(logits, labels)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        step(clips, labels)
     if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated()
+        peak = torch.cuda.max_memory_reserved()
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"peak of a step": peak / MB} | _stays(recogniser, optimiser)

@@ -3,8 +3,8 @@
 The cases: our full model; our baseline (CLIP frame by frame, and the mean over frames); "plain",
 the full model of torch's own parts with every token computed (`tests/plain.py`); and with `--peer`,
 DFER-CLIP as its authors published it. A step is forward, backward and optimiser (AdamW; the peer's
-SGD). Clips are random and stand in memory. Our evaluation casts its weights before it starts, as
-`dfer.training.inference` does.
+SGD). Clips are random and stand in memory. Our evaluation casts its weights before it starts, and
+on a GPU records a batch then, as `dfer.training.inference` does.
 
     python benchmarks/train_step.py
     git clone https://github.com/zengqunzhao/DFER-CLIP && pip install einops
@@ -26,6 +26,7 @@ import argparse
 import sys
 import types
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import measuring
@@ -43,6 +44,7 @@ from dfer.models.flops import count  # noqa: E402
 from dfer.models.recogniser import Recogniser  # noqa: E402
 from dfer.settings import BackboneSettings, ModelSettings, TrainSettings  # noqa: E402
 from dfer.training.device import device_name, pick_device, weights_in  # noqa: E402
+from dfer.training.recorded import Recorded  # noqa: E402
 from dfer.training.step import Step  # noqa: E402
 
 CLASSES = 7
@@ -111,8 +113,18 @@ class Steps:
         """Logits of three batches, which take about the time of a training step."""
         self.model.eval()
         own = isinstance(self.model, Recogniser)
-        with torch.inference_mode(), weights_in(self.model, dtype) if own else nullcontext():
-            seconds = measuring.seconds(lambda: self._wait([self._logits(dtype) for _ in range(3)]))
+        computing = torch.autocast(self.clips.device.type, dtype, enabled=dtype != torch.float32)
+        with (
+            torch.inference_mode(),
+            weights_in(self.model, dtype) if own else nullcontext(),
+            computing if own else nullcontext(),
+        ):
+            compute = partial(self._logits, dtype)
+            if own and self.clips.is_cuda:  # as `dfer.training.inference` does
+                recorded = Recorded(lambda clips: (self.model(clips),), self.model)
+                compute = partial(recorded, self.clips)
+                self._wait(compute())
+            seconds = measuring.seconds(lambda: self._wait([compute() for _ in range(3)]))
         return 3 * len(self.clips) / seconds
 
     def _wait(self, _: object) -> None:

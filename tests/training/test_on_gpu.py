@@ -8,15 +8,17 @@ import pytest
 import torch
 from conftest import CLASSES
 
-from dfer.clips.loader import EpochBatches, train_batches
+from dfer.clips.loader import EpochBatches, EvaluationClips, train_batches
 from dfer.clips.store import ClipStore
 from dfer.dag.gpu import gpus
 from dfer.models.backbone import normaliser, pixel_statistics
-from dfer.models.method import build
+from dfer.models.method import build, image_size, pixels
 from dfer.settings import OWN, RunSettings, methods
+from dfer.training import inference
 from dfer.training import train as stage
 from dfer.training.device import pick_device
-from dfer.training.step import Step
+from dfer.training.inference import logits_of
+from dfer.training.recorded import Recorded
 from dfer.training.train import read_clips, train
 
 needs_gpu = [
@@ -161,6 +163,7 @@ def test_dropout_is_the_same_in_a_resumed_run(tiny_store, tmp_path, device, cut)
 
 
 ON_CLIP = {  # another method → its settings; the tiny CLIP reads 16 tokens
+    "zero_shot": {},
     "coop": {"context": 4},
     "cocoop": {"context": 4, "init": ""},
     "dfer_clip": {"context": 4, "descriptors": {name: f"{name} eyes" for name in CLASSES}},
@@ -195,17 +198,35 @@ def test_a_recorded_step_is_the_step_itself(tiny_store, tmp_path, name, monkeypa
     """On whole batches and on a smaller last one, running means of batch norm among it."""
     device, run = pick_device(1), of_method(name)
     weights, history = trained(tiny_store, device, tmp_path / "recorded", run)
-    plain = Step.__init__
-
-    def unrecorded(self, *words):
-        plain(self, *words)
-        self.is_recorded = False
-
-    monkeypatch.setattr(Step, "__init__", unrecorded)
+    monkeypatch.setattr(Recorded, "__call__", lambda self, *inputs: self.compute(*inputs))
     expected, its_history = trained(tiny_store, device, tmp_path / "plain", run)
     assert history.loss.tolist() == pytest.approx(its_history.loss.tolist(), rel=1e-4)
     for key, value in weights.items():
         torch.testing.assert_close(value, expected[key], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", methods())
+def test_recorded_predictions_are_the_predictions_themselves(
+    tiny_store, name, precision, monkeypatch
+):
+    """Of nine whole batches, and of eight and a smaller last one."""
+    device, run = pick_device(1), of_method(name)
+    model = build(run.model, run.backbone, CLASSES, TEXT).to(device)
+    normalise = normaliser(pixels(run.model, run.backbone), device)
+    folder, splits = tiny_store
+    store = ClipStore(sorted(folder.glob("*.arrow")))
+    names = splits["clip"][(splits.fold == 1) & (splits.split == "test")].tolist()
+    frames, size = run.model.frames, image_size(run.model, run.backbone)
+    for count in (18, 17):
+        data = EvaluationClips(store, names[:count], [0] * count, frames=frames, size=size)
+        words = (model, data, normalise, precision)
+        recorded = logits_of(*words, batch=2, workers=0)
+        with monkeypatch.context() as patch:
+            patch.setattr(inference, "RECORDED", 1000)
+            assert torch.equal(logits_of(*words, batch=2, workers=0), recorded)
 
 
 @on_each_device

@@ -123,6 +123,7 @@ DIRECT = {
     "dfer.training.metrics": SCORED,
     "dfer.training.schedule": {*TRAIN, "trial"},
     "dfer.training.share": {*TRAIN, "trial"},
+    "dfer.training.recorded": {*SCORED, *runs("maps")},
     "dfer.training.step": {*TRAIN, "trial"},
     "dfer.training.train": {*TRAIN, "trial"},
     "dfer.training.test_set": {*EVALUATE, *runs("features")},
