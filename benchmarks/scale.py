@@ -9,7 +9,7 @@ the peak of memory:
 - an empty workflow: what Snakemake takes to start, the floor of all others;
 - one job of this workflow: the same with our rules read;
 - nothing to do: two variants on a fold of a release of `--clips` clips, tables 1 and 2;
-- nothing to do in a whole study: the paper's 11 variants, 5 folds, 3 seeds on that release;
+- nothing to do in a whole study: the paper's own variants, 5 folds, 3 seeds on that release;
 - a dry run of the paper: config/paper.yaml, tables and figures, 1,101 jobs, releases of the
   official size.
 
@@ -80,7 +80,8 @@ def configurations() -> tuple[dict, dict]:
     mine = CONFIG["datasets"]["mine"] | {"source": "crops", "shards": 64, "folds": [1]}
     two = CONFIG | {"datasets": {"mine": mine}}
     paper = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
-    whole = two | {key: paper[key] for key in ("variants", "seeds", "model")}
+    on = {name: own for name, own in paper["variants"].items() if own.get("enabled", True)}
+    whole = two | {key: paper[key] for key in ("seeds", "model")} | {"variants": on}
     return two, whole | {"datasets": {"mine": mine | {"folds": [1, 2, 3, 4, 5]}}}
 
 
