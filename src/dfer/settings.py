@@ -133,6 +133,11 @@ class TrainSettings:
     momentum: float = later(0.9)  # of SGD
     eps: float = later(1e-8)  # of AdamW and Adam
     label_smoothing: float = later(0.0)  # share of the target that all classes have alike
+    # λ of the prior correction: the cross-entropy is of s_j + λ ln π_j, π_j the share of class j in
+    # the clips that are trained on; predictions are by s alone. 0: none.
+    prior: float = later(0.0)
+    balanced: bool = later(False)  # an epoch has as many clips of each class, and no more clips
+    hold_out: bool = later(False)  # leave the held-out tenth out, whatever the checkpoint rule
     decay_all: bool = later(False)  # weight decay on biases and 1-D parameters, too
     # cosine: warm-up, then half a cosine to `min_lr`. step: × `gamma` at each of `milestones`.
     # coop: 1e-5 in the first epoch, then a cosine by epoch. constant: `lr`. plateau: × `gamma`
@@ -148,6 +153,11 @@ class TrainSettings:
     # One after the other, each what differs from the settings above for its `epochs`; together
     # they are all epochs. Each begins with a new optimiser.
     stages: tuple[dict[str, Any], ...] = later(())
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether a tenth of the train clips is not trained on."""
+        return self.hold_out or self.checkpoint == "val"
 
     def stage(self, epoch: int) -> tuple["TrainSettings", int]:
         """The recipe of an epoch, counted from 0, and the first epoch of its stage."""
@@ -172,6 +182,8 @@ class TrainSettings:
                 )
             return found
         found = []
+        if self.prior and self.balanced:
+            found.append("prior: in balanced epochs all classes have the same; set one of the two")
         if self.schedule == "cosine":
             if self.warmup_epochs >= self.epochs:
                 found.append("warmup_epochs must be smaller than epochs")
@@ -270,6 +282,7 @@ def unused_modules(settings: RunSettings) -> set[str]:
     """Modules that runs of these settings do not use, so that an edit there leaves them alone."""
     model = settings.model
     used = {
+        "dfer.clips.balanced": settings.train.balanced,
         "dfer.clips.freq_hd": settings.train.sampler == "freq_hd",
         "dfer.models.clip_method": model.uses_clip,
         "dfer.models.vit": model.uses_clip,

@@ -1,8 +1,8 @@
 """Batches of clips for training and for evaluation.
 
 Randomness by address: the order of an epoch is drawn from (seed, epoch), the frames and the
-augmentation of a clip from (seed, epoch, clip). Workers, their number, and a training that was
-interrupted change nothing.
+augmentation of a clip from (seed, epoch, clip), where an epoch repeats it from the number of the
+repeat, too. Workers, their number, and a training that was interrupted change nothing.
 
 Where the model is on a GPU, a clip is augmented there: workers decode, and a batch crosses once, as
 bytes, while the GPU computes on the one before.
@@ -32,7 +32,9 @@ from dfer.clips.sampling import sample_frames
 from dfer.clips.store import ClipStore
 from dfer.settings import AugmentSettings
 
-Address = tuple[int, int]  # of what is seen of a clip: (epoch, index)
+# Of what is seen of a clip: (epoch, index); where an epoch has it again (epoch, index, how often
+# before), so that other frames and changes are drawn.
+Address = tuple[int, ...]
 
 
 def choose(
@@ -79,9 +81,9 @@ class TrainClips:
 
     def decode(self, address: Address, out: np.ndarray | None = None) -> tuple[np.ndarray, Maps]:
         """Frames (T, H, W, 3) uint8, in `out` if that has their size, and maps to change them."""
-        epoch, index = address
+        epoch, index, *again = address
         clip = self.clips[index]
-        rng = np.random.default_rng([self.seed, epoch, *_words(clip)])
+        rng = np.random.default_rng([self.seed, epoch, *_words(clip), *again])
         chosen = choose(self.store, clip, self.frames, rng, self.sampler)
         frames = self.store.frames(clip, chosen, min_size=self.decoded_size, out=out)
         maps = draw(self.augment, *frames.shape[1:3], rng)
@@ -98,7 +100,7 @@ class TrainClips:
 
     def labels_of(self, addresses: Sequence[Address]) -> Tensor:
         """Class indices (B,) int64."""
-        return torch.tensor([self.labels[index] for _, index in addresses])
+        return torch.tensor([self.labels[index] for _, index, *_ in addresses])
 
 
 class AugmentedBatches(Dataset):
@@ -179,6 +181,12 @@ class EpochBatches(Sampler[list[Address]]):
 
     One pass over this sampler is the whole training, so that workers start once and read ahead
     across the border of two epochs.
+
+    Args:
+        clips: how many there are, and how many an epoch has.
+        batch: clips of a batch; an epoch's last one may be smaller, or left out by `drop_last`.
+        labels: class of each clip, where epochs are to be balanced (`dfer.clips.balanced`); else
+            an epoch has each clip once.
     """
 
     def __init__(
@@ -190,10 +198,10 @@ class EpochBatches(Sampler[list[Address]]):
         last: int,
         seed: int,
         drop_last: bool = False,
+        labels: Sequence[int] | None = None,
     ) -> None:
-        self.clips, self.batch = clips, batch
+        self.clips, self.batch, self.labels = clips, batch, labels
         self.first, self.last, self.seed = first, last, seed
-        # Batches an epoch; the last one may be smaller, or left out then.
         self.steps = clips // batch if drop_last else -(-clips // batch)
 
     def __len__(self) -> int:
@@ -201,9 +209,18 @@ class EpochBatches(Sampler[list[Address]]):
 
     def __iter__(self) -> Iterator[list[Address]]:
         for epoch in range(self.first, self.last):
-            order = np.random.default_rng([self.seed, epoch]).permutation(self.clips)
+            order = [(epoch, *one) for one in self._order(epoch)]
             for start in range(0, self.steps * self.batch, self.batch):
-                yield [(epoch, int(index)) for index in order[start : start + self.batch]]
+                yield order[start : start + self.batch]
+
+    def _order(self, epoch: int) -> list[tuple[int, ...]]:
+        """The addresses of an epoch's clips, less the epoch."""
+        rng = np.random.default_rng([self.seed, epoch])
+        if self.labels is None:
+            return [(int(index),) for index in rng.permutation(self.clips)]
+        from dfer.clips.balanced import draw
+
+        return draw(self.labels, rng)
 
 
 def train_batches(

@@ -61,7 +61,7 @@ class Method(nn.Module):
         """V (B, D) and class indices (B,) → what is minimised, and the logits.
 
         Args:
-            criterion: the cross-entropy of the recipe, perhaps smoothed.
+            criterion: the cross-entropy of the recipe (`dfer.training.criterion`).
         """
         logits = self.classify(v)
         return criterion(logits, labels), logits

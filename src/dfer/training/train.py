@@ -18,7 +18,6 @@ import math
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +43,14 @@ from dfer.models.checkpoint import TrainedRun, save_run
 from dfer.models.method import Method, architecture, build, image_size, part_of, pixels
 from dfer.provenance import digest, file_digest, stamps
 from dfer.settings import RunSettings, TrainSettings, unused_modules
+from dfer.training.criterion import criterion_of
 from dfer.training.device import loader_workers, machine, pick_device, precision
 from dfer.training.inference import frame_features_of, logits_from, logits_of
 from dfer.training.metrics import confusion, uar, war
 from dfer.training.schedule import learning_rate
-from dfer.training.share import chosen
 from dfer.training.step import Step
 from dfer.training.text import read_features
+from dfer.training.train_set import trained
 from dfer.video_settings import weights_file
 
 HISTORY = pa.schema(
@@ -118,7 +118,7 @@ def train(
     model.gradient_checkpointing = recipe.gradient_checkpointing
     normalise = normaliser(pixels(settings.model, settings.backbone), device)
     dtype = precision(recipe, model.width, device)
-    criterion = partial(F.cross_entropy, label_smoothing=recipe.label_smoothing)
+    criterion = criterion_of(recipe, data.labels, words, device)
     optimiser = None
     first, history, best = 0, [], None
     if state := read_state(state_path, fingerprint, name):
@@ -146,6 +146,7 @@ def train(
                 last=begun + own.epochs,
                 seed=seed,
                 drop_last=recipe.drop_last,
+                labels=data.labels if recipe.balanced else None,
             )
             if not batches.steps:
                 raise UserError(
@@ -269,7 +270,7 @@ def known_batches(
     """As `train_batches`, of frame features z (clips, T, D) that are known: no clip is decoded."""
     z = z.clone()  # not an inference tensor, which no gradient may pass
     for addresses in batches:
-        chosen = torch.tensor([index for _, index in addresses], device=z.device)
+        chosen = torch.tensor([index for _, index, *_ in addresses], device=z.device)
         yield z[chosen], data.labels_of(addresses).to(z.device)
 
 
@@ -331,11 +332,10 @@ def read_clips(
     def clips(rows: pd.Series) -> tuple[list[str], list[int]]:
         return table["clip"][rows].tolist(), table.label[rows].map(index).tolist()
 
-    trained = (table.split == "train") & ~(table.held_out & (rule == "val"))
-    trained[trained] = chosen(*clips(trained), settings.train.share, seed)
+    rows = trained(table, settings.train, seed)
     augment = settings.train.augment
     seen = {"frames": frames, "size": size, "sampler": settings.train.sampler}
-    data = TrainClips(store, *clips(trained), **seen, augment=augment, seed=seed)
+    data = TrainClips(store, *clips(rows), **seen, augment=augment, seed=seed)
     watched = {"last": None, "val": table.held_out, "test": table.split == "test"}[rule]
     if watched is None:
         return data, None

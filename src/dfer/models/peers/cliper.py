@@ -13,8 +13,8 @@ Its loss for a clip of class y with s_ck is a margin term and a fine-grained one
     α        N_y · softmax_k(1 / n_yk)[k*] / n_yk*,  k* the clip's best own subclass
 
 n_ck: clips of class c in the batch whose best own subclass is k (−1/99 for none), N_c their sum
-over k, so that a rarer subclass weighs more. With K = 1 both terms are plain cross-entropy. The
-recipe's own cross-entropy has no place in it.
+over k, so that a rarer subclass weighs more. With K = 1 both terms are plain cross-entropy. That of
+the margin is the recipe's, perhaps smoothed.
 
 The public code is of stills; on clips V is the mean of the frame features. It trains in two stages,
 the texts and then the image tower (`train.stages`). Shapes: (B, T, 3, H, W) → (B, #class).
@@ -56,13 +56,13 @@ class Cliper(Prompted):
     ) -> tuple[Tensor, Tensor]:
         s = self.of_subclasses(v) / self.settings.temperature
         fine = (weights(s, labels) * fine_terms(s, labels)).mean()
-        return margin_term(s, labels) + fine, s.mean(dim=2)
+        return margin_term(s, labels, criterion) + fine, s.mean(dim=2)
 
 
-def margin_term(s: Tensor, labels: Tensor) -> Tensor:
+def margin_term(s: Tensor, labels: Tensor, criterion: Criterion = F.cross_entropy) -> Tensor:
     """The worst own subclass against the best of each other class; s (B, #class, K)."""
     own = F.one_hot(labels, s.shape[1]).bool()
-    return F.cross_entropy(torch.where(own, s.amin(dim=2), s.amax(dim=2)), labels)
+    return criterion(torch.where(own, s.amin(dim=2), s.amax(dim=2)), labels)
 
 
 def fine_terms(s: Tensor, labels: Tensor) -> Tensor:
