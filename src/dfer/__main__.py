@@ -39,6 +39,8 @@ COMMANDS = {  # heading → command → its module
         "text": "dfer.training.text",
         "train": "dfer.training.train",
         "evaluate": "dfer.training.evaluate",
+        "held-out": "dfer.training.held_out",
+        "correct": "dfer.training.correct",
         "speed": "dfer.training.speed",
     },
     "Tune": {

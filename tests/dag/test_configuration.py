@@ -76,6 +76,12 @@ def change(keys, value):
         (["datasets", "demo", "folds"], [], r"datasets\.demo\.folds"),
         (["variants", "full"], {"model": {"block": 3}}, r"did you mean 'blocks'\?"),
         (["variants", "full"], {"model": {"head": "linear"}}, r"full \(on demo\): head: linear"),
+        (["train", "prior"], -1, r"train\.prior: -1 is less than the minimum of 0"),
+        (
+            ["variants", "prior", "train", "balanced"],
+            True,
+            r"prior: in balanced epochs all",
+        ),
         (["train", "warmup_epochs"], 20, r"warmup_epochs must be smaller than epochs"),
         (["datasets", "demo", "classes", "sad"], "fear", r"two classes have the word 'fear'"),
     ],
@@ -83,6 +89,50 @@ def change(keys, value):
 def test_a_fault_is_named_with_its_remedy(keys, value, message):
     with pytest.raises(UserError, match=message):
         check_config(change(keys, value), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("corrected", "more", "message"),
+    [
+        ({"variant": "ful"}, {}, r"corrected\.variant: no variant 'ful'; did you mean 'full'\?"),
+        ({"variant": "post_hoc"}, {}, r"'post_hoc' is itself tuned or corrected; name one"),
+        ({"variant": "off"}, {}, r"corrected\.variant: 'off' is off; name it in `enable`"),
+        ({"variant": "prior"}, {}, r"training of 'prior' has corrected the prior already"),
+        ({"variant": "balanced"}, {}, r"training of 'balanced' has corrected the prior already"),
+        ({"variant": "chosen"}, {}, r"'chosen' has checkpoint: test, so that test clips would"),
+        ({"variant": "full"}, {"train": {"lr": 1}}, r"what is corrected has no train of its own"),
+        ({"variant": "full", "prior": 0}, {}, r"corrected\.prior: 0 is less than or equal"),
+        ({}, {}, r"variants\.mine\.corrected: the key 'variant' is missing"),
+    ],
+)
+def test_what_cannot_be_corrected_is_named(corrected, more, message):
+    config = change(["variants", "mine"], {"corrected": corrected} | more)
+    config["variants"]["off"] = {"enabled": False}
+    config["variants"]["chosen"] = {"train": {"checkpoint": "test"}}
+    with pytest.raises(UserError, match=message):
+        check_config(config, SCHEMA)
+
+
+def test_a_corrected_variant_is_the_run_of_another_and_has_a_folder_of_its_own():
+    config = change(["variants", "half"], {"corrected": {"variant": "full", "prior": 0.5}})
+    config["variants"]["half_again"] = config["variants"]["half"]
+    config["variants"]["val"] = {"train": {"checkpoint": "val"}}
+    check_config(config, SCHEMA)
+    experiment = Experiment(config)
+    assert experiment.settings("demo", "half") == experiment.settings("demo", "full")
+    keys = [experiment.run_key("demo", v) for v in ("full", "post_hoc", "half", "half_again")]
+    assert len(set(keys)) == 3 and keys[2] == keys[3]
+    assert all(key.startswith("corrected.") for key in keys[1:])
+    holding = experiment.holding_out("demo", "full")
+    assert holding.train.holds_out and holding.key != keys[0]
+    assert experiment.holding_out("demo", "val") == experiment.settings("demo", "val")
+
+
+def test_a_corrected_variant_is_not_tuned():
+    config = read()
+    config["tuning"]["full"]["variant"] = "post_hoc"
+    with pytest.raises(UserError, match="'post_hoc' is itself tuned or corrected"):
+        check_config(config, SCHEMA)
 
 
 def test_all_faults_are_listed_at_once():

@@ -43,7 +43,7 @@ from dfer.models.sealed import save_sealed
 from dfer.prepare.splits import SPLITS
 from dfer.provenance import modules
 from dfer.settings import RunSettings
-from dfer.training import evaluate, train
+from dfer.training import evaluate, scores, train
 
 NAMES = ["blocks", "confusion", "figure2", "figure4", "figure5", "learning", "recall", "shares"]
 RUNS = {"Baseline": "clip.1", "Full model": "full.2"}
@@ -65,7 +65,7 @@ def made_up(folds=(1, 2), seeds=(0, 1)):
                 table = pd.DataFrame({"clip": clips, "label": [CLASSES[i] for i in labels]})
                 table = table.assign(**names, prediction=[CLASSES[i] for i in predicted])
                 found["predictions"].append(table)
-                measured = evaluate.measure(labels, predicted, CLASSES)
+                measured = scores.measure(labels, predicted, CLASSES)
                 found["metrics"].append(measured.assign(**names, protocol="", checkpoint="last"))
                 epochs = pd.DataFrame({"epoch": np.arange(1, 5), "loss": rng.random(4)})
                 epochs = epochs.assign(war=100 * rng.random(4), split="train", run=key)
@@ -175,12 +175,26 @@ def test_nothing_is_cut_off(name, data):
 def test_nothing_of_many_classes_is_cut_off(figure, classes):
     labels = np.arange(10 * len(classes)) % len(classes)
     metrics = [
-        evaluate.measure(labels, labels[::-1], classes).assign(run=key, fold=fold, seed=0)
+        scores.measure(labels, labels[::-1], classes).assign(run=key, fold=fold, seed=0)
         for key in RUNS.values()
         for fold in (1, 2)
     ]
     comparison = style.Comparison("Demo", True, classes, RUNS)
     assert outside(figure.draw(pd.concat(metrics), comparison)) <= 0
+
+
+def test_recall_of_as_many_variants_as_are_compared_is_told_apart_and_not_cut_off(data):
+    """Five, as of what is done for rare classes."""
+    names = ["Full model", "Prior-corrected", "Corrected afterwards", "Balanced sampling", "Label"]
+    keys = [*RUNS.values()] * 3
+    figure = recall.draw(
+        data["metrics"],
+        style.Comparison("Demo", True, CLASSES, dict(zip(names, keys, strict=False))),
+    )
+    assert outside(figure) <= 0
+    bars = [c for c in figure.axes[0].containers if len(c) == len(CLASSES)]
+    colours = [c.patches[0].get_facecolor() for c in bars if hasattr(c, "patches")]
+    assert len(colours) == len(set(colours)) == 5
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -491,7 +505,7 @@ def test_the_embedding_keeps_neighbours_and_its_bytes():
 
 
 def test_the_command_line_of_a_figure(data, tmp_path):
-    write_parquet(data["metrics"], tmp_path / "metrics.parquet", evaluate.METRICS)
+    write_parquet(data["metrics"], tmp_path / "metrics.parquet", scores.METRICS)
     command = [sys.executable, "-m", "dfer.figures.recall", "--metrics"]
     command += [tmp_path / "metrics.parquet", "--title", "Demo", "--synthetic"]
     command += ["--classes", json.dumps({name: name for name in CLASSES})]

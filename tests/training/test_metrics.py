@@ -8,7 +8,7 @@ import pytest
 
 from dfer.tables.summary import summarise
 from dfer.training import metrics
-from dfer.training.evaluate import measure
+from dfer.training.scores import measure
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2])
 PREDICTIONS = np.array([0, 0, 1, 0, 1, 2, 2])

@@ -40,11 +40,11 @@ def check_config(config: dict[str, Any], schema: Path, files: Iterable[Path] = (
     lines = list(dict.fromkeys(line for fault in faults for line in _explain(fault)))
     if not lines:
         lines = [*_unsound_datasets(config), *_unknown_variants(config)]
-        lines += _unknown_protocols(config)
+        lines += [*_unknown_protocols(config), *_unsound_corrections(config)]
     if not lines:
         experiment = Experiment(config)
         lines = list(_unsound_studies(config, experiment, rules))
-        lines = lines or list(_unsound_settings(experiment))
+        lines = lines or [*_unsound_settings(experiment), *_pointless_corrections(experiment)]
     if lines:
         raise UserError("the configuration does not hold:\n  " + "\n  ".join(lines))
 
@@ -198,6 +198,46 @@ def _unknown_variants(config: dict[str, Any]) -> Iterable[str]:
             yield f"enable: no variant {name!r}; {nearest(name, config['variants'])}"
 
 
+def _unsound_corrections(config: dict[str, Any]) -> Iterable[str]:
+    """Corrected variants with settings of their own, or of variants that cannot be corrected."""
+    known, enabled = config["variants"], config.get("enable", [])
+    on = {
+        name
+        for name, values in known.items()
+        if values.get("enabled", True) or enabled == ALL or name in enabled
+    }
+    for name, values in known.items():
+        if "corrected" not in values:
+            continue
+        where, base = f"variants.{name}.corrected", values["corrected"]["variant"]
+        if others := sorted(set(values) - {"corrected", "enabled"}):
+            yield f"variants.{name}: what is corrected has no {', '.join(others)} of its own"
+        if base not in known:
+            yield f"{where}.variant: no variant {base!r}; {nearest(base, known)}"
+        elif {"tuned", "corrected"} & set(known[base]):
+            yield f"{where}.variant: {base!r} is itself tuned or corrected; name one that is not"
+        elif name in on and base not in on:
+            yield f"{where}.variant: {base!r} is off; name it in `enable`"
+
+
+def _pointless_corrections(experiment: Experiment) -> Iterable[str]:
+    """Corrected variants of runs that have corrected the prior, or that chose on the test clips."""
+    for variant in experiment.variants.values():
+        if variant.corrected is None:
+            continue
+        base = variant.corrected.variant
+        for dataset in experiment.datasets:
+            where = f"variants.{variant.name}.corrected (on {dataset})"
+            recipe = experiment.settings(dataset, base).train
+            if recipe.prior or recipe.balanced:
+                yield f"{where}: the training of {base!r} has corrected the prior already"
+            if recipe.checkpoint == "test":
+                yield (
+                    f"{where}: {base!r} has checkpoint: test, so that test clips would have a part "
+                    "in the temperature; take last or val"
+                )
+
+
 def _unknown_protocols(config: dict[str, Any]) -> Iterable[str]:
     """Protocols that datasets and variants name and that stand nowhere."""
     known = config.get("protocols", {})
@@ -242,8 +282,8 @@ def _unknown_names(config: dict[str, Any], experiment: Experiment, name: str) ->
         yield f".variant: no variant {what['variant']!r}; {nearest(what['variant'], variants)}"
     elif what["variant"] not in experiment.variants:
         yield f".variant: {what['variant']!r} is off; name it in `enable`"
-    elif "tuned" in variants[what["variant"]]:
-        yield f".variant: {what['variant']!r} is itself tuned; name one that is not"
+    elif {"tuned", "corrected"} & set(variants[what["variant"]]):
+        yield f".variant: {what['variant']!r} is itself tuned or corrected; name one that is not"
     for dataset in what.get("datasets", []):
         if dataset not in config["datasets"]:
             yield f".datasets: no dataset {dataset!r}; {nearest(dataset, config['datasets'])}"

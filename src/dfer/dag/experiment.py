@@ -22,6 +22,7 @@ from dfer.tuning.study import Study
 SECTIONS = ("backbone", "model", "train")  # of settings, at the top, of a dataset and of a variant
 ALL = "all"  # `enable: all` turns every variant on
 MAIN_TABLES = (1, 2)  # of the paper: where a tuned variant stands, too
+CORRECTED = "corrected"  # what the folder of corrected predictions is called
 STILLS = "demo-stills"  # the dataset that the demo's CLIP is pretrained on
 
 Overrides = Mapping[str, Mapping[str, Any]]  # section → key → value
@@ -78,6 +79,14 @@ class Pretraining:
 
 
 @dataclass(frozen=True)
+class Correction:
+    """Predictions that are corrected for the class prior (`dfer.training.correct`)."""
+
+    variant: str  # whose predictions
+    prior: float = 1.0  # λ
+
+
+@dataclass(frozen=True)
 class Variant:
     """A variant: a name, what it changes, the study and the protocol that complete its settings."""
 
@@ -85,6 +94,19 @@ class Variant:
     changes: Overrides
     tuned: str | None = None
     protocol: str | None = None  # None: the one of all others
+    corrected: Correction | None = None  # then nothing of its own is trained
+
+    @classmethod
+    def read(cls, name: str, values: Mapping[str, Any]) -> "Variant":
+        """A variant from its part of a configuration."""
+        corrected = values.get("corrected")
+        return cls(
+            name,
+            _sections(values),
+            values.get("tuned"),
+            values.get("protocol"),
+            None if corrected is None else Correction(**corrected),
+        )
 
 
 class Experiment:
@@ -110,7 +132,7 @@ class Experiment:
         }
         enabled = config.get("enable", [])
         self.variants = {
-            name: Variant(name, _sections(values), values.get("tuned"), values.get("protocol"))
+            name: Variant.read(name, values)
             for name, values in config["variants"].items()
             if values.get("enabled", True) or enabled == ALL or name in enabled
         }
@@ -144,8 +166,10 @@ class Experiment:
         (`best.yaml`).
 
         Of what stands below a variant its method takes the keys of `model` that it has; a network
-        without CLIP takes none.
+        without CLIP takes none. A corrected variant has the settings of the one that it corrects.
         """
+        if (correction := self.variants[variant].corrected) is not None:
+            return self.settings(dataset, correction.variant, share)
         layers = [_sections(self._config), _sections(self._config["datasets"][dataset])]
         own = [self.variants[variant]]
         if study := own[0].tuned:
@@ -181,13 +205,25 @@ class Experiment:
         )
         return dataclasses.replace(found, train=train)
 
+    def holding_out(self, dataset: str, variant: str, share: float = 1.0) -> RunSettings:
+        """The settings of a variant, with a tenth of the train clips held out."""
+        found = self.settings(dataset, variant, share)
+        if found.train.holds_out:
+            return found
+        return dataclasses.replace(found, train=dataclasses.replace(found.train, hold_out=True))
+
     def run_key(self, dataset: str, variant: str, share: float = 1.0) -> str:
-        """The folder name of a variant's runs: of its settings, and of the study it waits for."""
-        settings = self.settings(dataset, variant, share)
-        study = self.variants[variant].tuned
-        if study is None:
+        """The folder name of a variant's runs: of its settings, and of the study it waits for.
+
+        Of a corrected variant: of the settings of the one that it corrects, and of λ.
+        """
+        settings, own = self.settings(dataset, variant, share), self.variants[variant]
+        if own.corrected is not None:
+            digest = provenance.digest([settings.to_json(), own.corrected.prior])
+            return f"{CORRECTED}.{digest[:8]}"
+        if own.tuned is None:
             return settings.key
-        return f"tuned-{study}.{provenance.digest([settings.to_json(), study])[:8]}"
+        return f"tuned-{own.tuned}.{provenance.digest([settings.to_json(), own.tuned])[:8]}"
 
     def table_variants(self, printed: Mapping[int, list[str]]) -> dict[int, list[str]]:
         """Table → the variants of this configuration that stand in it.

@@ -4,62 +4,45 @@
         --splits splits/1.parquet --store store/*.arrow
         --out-predictions run/predictions.parquet --out-metrics run/metrics.parquet
 
-Both tables name the run in every row: dataset, run (its key), protocol, checkpoint (rule), fold,
-seed. The predictions have one row a clip: clip, label, prediction, and `logit_<class>` a class. The
-metrics are tidy: metric (UAR, WAR, recall, confusion), the class it is of, the class that was
-predicted (confusion only), value (in %, or clips), clips.
+What the two tables hold is said in `dfer.training.scores`.
 """
 
 import argparse
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
+from dfer.clips.loader import EvaluationClips
 from dfer.errors import stage
 from dfer.files import write_parquet
-from dfer.models.checkpoint import load_run
+from dfer.models.checkpoint import TrainedRun, load_run
+from dfer.training import scores
 from dfer.training.device import loader_workers, pick_device
 from dfer.training.inference import predict
-from dfer.training.metrics import confusion, recalls, uar, war
 from dfer.training.test_set import tested_clips
 
-METRICS = pa.schema(
-    [
-        ("dataset", pa.string()),
-        ("run", pa.string()),
-        ("protocol", pa.string()),
-        ("checkpoint", pa.string()),
-        ("fold", pa.int32()),
-        ("seed", pa.int32()),
-        ("metric", pa.string()),
-        ("label", pa.string()),
-        ("predicted", pa.string()),
-        ("value", pa.float64()),
-        ("clips", pa.int64()),
-    ]
-)
 
+def predicted(
+    run: TrainedRun, data: EvaluationClips, key: str | None, *, batch: int, threads: int
+) -> pd.DataFrame:
+    """What a run says of clips, as `dfer.training.scores.predictions`.
 
-def measure(labels: np.ndarray, predictions: np.ndarray, classes: list[str]) -> pd.DataFrame:
-    """UAR, WAR, recalls and confusion counts as tidy rows (`METRICS` without the run's names).
-
-    `labels` and `predictions` are class indices (clips,).
+    Args:
+        key: folder name of the run's settings; None: their key.
+        batch: clips that are computed at once.
+        threads: to compute with, where there is no GPU.
     """
-    counts = confusion(labels, predictions, len(classes))
-    clips = counts.sum(axis=1)
-    rows = [("UAR", None, None, uar(counts), len(labels))]
-    rows += [("WAR", None, None, war(counts), len(labels))]
-    rows += [
-        ("recall", name, None, value, n)
-        for name, value, n in zip(classes, recalls(counts), clips, strict=True)
-    ]
-    rows += [
-        ("confusion", true, predicted, float(counts[i, j]), clips[i])
-        for i, true in enumerate(classes)
-        for j, predicted in enumerate(classes)
-    ]
-    return pd.DataFrame(rows, columns=["metric", "label", "predicted", "value", "clips"])
+    device = pick_device(threads)
+    run.model.to(device)
+    logits = predict(run, data, batch=batch, workers=loader_workers(device, threads))
+    names = {
+        "dataset": run.dataset,
+        "run": key or run.settings.key,
+        "protocol": run.settings.protocol,
+        "checkpoint": run.settings.train.checkpoint,
+        "fold": run.fold,
+        "seed": run.seed,
+    }
+    return scores.predictions(names, data.clips, data.labels, logits.numpy(), run.classes)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -79,29 +62,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     """Predict the test clips of the run's fold and measure."""
-    device = pick_device(args.threads)
     run = load_run(args.checkpoint)
     data = tested_clips(run, args.splits, args.store)
-    run.model.to(device)
-    workers = loader_workers(device, args.threads)
-    logits = predict(run, data, batch=args.batch, workers=workers).numpy()
-    predictions = logits.argmax(axis=1)
-    names = {
-        "dataset": run.dataset,
-        "run": args.run_key or run.settings.key,
-        "protocol": run.settings.protocol,
-        "checkpoint": run.settings.train.checkpoint,
-        "fold": run.fold,
-        "seed": run.seed,
-    }
-    table = pd.DataFrame(names | {"clip": data.clips})
-    table["label"] = [run.classes[i] for i in data.labels]
-    table["prediction"] = [run.classes[i] for i in predictions]
-    for i, name in enumerate(run.classes):
-        table[f"logit_{name}"] = logits[:, i]
+    table = predicted(run, data, args.run_key, batch=args.batch, threads=args.threads)
     write_parquet(table, args.out_predictions)
-    metrics = measure(np.array(data.labels), predictions, run.classes).assign(**names)
-    write_parquet(metrics[METRICS.names], args.out_metrics, METRICS)
+    metrics = scores.metrics(table)
+    write_parquet(metrics, args.out_metrics, scores.METRICS)
     values = metrics.set_index("metric").value
     print(f"{args.checkpoint}: UAR {values['UAR']:.2f}  WAR {values['WAR']:.2f}")
 
