@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dfer.errors import UserError
 from dfer.files import read_parquet, write_parquet
 from dfer.tables import flops as costs
 from dfer.tables import reported, table
@@ -236,6 +237,19 @@ def test_no_other_table_has_brackets_nor_rows_that_are_compared_with_another(fra
         other = summary().assign(against=lambda table: table.against.replace("clip.1", "other.9"))
         shown = to_latex(numbers(1, CELLS, other, flops, DATASETS, RUNS))
         assert "1.25 (+1.50)" not in shown and "(+2.57)" in shown
+
+
+def test_a_table_of_ours_is_compared_with_its_first_row_and_reports_nothing():
+    assert reported.of_the_paper(CELLS) == {1, 2, 3, 4, 5} < set(reported.variants(CELLS))
+    runs = {name: {"full": "clip.1", "prior": "interfit.2"} for name in DATASETS}
+    frame = numbers(6, CELLS, summary(), None, DATASETS, runs)
+    assert set(frame.source) == {"measured"} and set(frame.variant) == {"full", "prior"}
+    for text in (to_latex(frame), to_markdown(frame)):
+        assert text.count("1.25 (+1.50)") == 4
+        assert "In brackets: difference from The paper's model, in points." in text
+        assert "Reported" not in text and "IJCB" not in text
+    with pytest.raises(UserError, match="Table 6: nothing of it is printed or measured"):
+        numbers(6, CELLS, summary(), None, DATASETS, {name: {} for name in DATASETS})
 
 
 def test_a_tuned_variant_stands_below_the_paper_s_rows(flops):

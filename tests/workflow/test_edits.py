@@ -118,16 +118,19 @@ DIRECT = {
     "dfer.clips.augment": TRAINING,
     "dfer.clips.loader": TRAINING,
     "dfer.clips.sampling": READS_STORE,
+    "dfer.training.criterion": {*TRAIN, "trial"},
     "dfer.training.device": TRAINING,
     "dfer.training.inference": {*SCORED, *runs("maps")},
     "dfer.training.metrics": SCORED,
     "dfer.training.schedule": {*TRAIN, "trial"},
     "dfer.training.share": {*TRAIN, "trial"},
     "dfer.training.recorded": {*SCORED, *runs("maps")},
+    "dfer.training.train_set": {*TRAIN, "trial"},
     "dfer.training.step": {*TRAIN, "trial"},
     "dfer.training.train": {*TRAIN, "trial"},
     "dfer.training.test_set": {*EVALUATE, *runs("features")},
     "dfer.training.evaluate": EVALUATE,
+    "dfer.training.scores": EVALUATE,
     # tables and figures
     "dfer.tables.summary": {"summary"},
     "dfer.tables.paired": {"summary"},
@@ -194,13 +197,17 @@ DIRECT = {
         )
     },
     "dfer.clips.freq_hd": {"trial"},  # a study's space may name any sampler
+    "dfer.clips.balanced": {"trial"},  # and balanced epochs
     "dfer.models.pretrained": set(),
     "dfer.models.text_tower": set(),
     "dfer.models.video_network": set(),
     "dfer.training.weights": set(),
-    # of no target of these: the figure of shares, whose trainings are its own; costs; proofs, which
-    # need LaTeX; predictions of one's own videos
+    # of no target of these: the figure of shares and what is done for rare classes
+    # (tests/workflow/test_rare.py), whose trainings are their own; costs; proofs, which need LaTeX;
+    # predictions of one's own videos
     "dfer.figures.shares": set(),
+    "dfer.training.held_out": set(),
+    "dfer.training.correct": set(),
     "dfer.tables.costs": set(),
     "dfer.tables.costs_here": set(),
     "dfer.training.speed": set(),

@@ -36,7 +36,7 @@ os.environ.update(
 try:
     from dfer import provenance
     from dfer.dag.configuration import check_config
-    from dfer.dag.experiment import STILLS, Experiment, with_own_files
+    from dfer.dag.experiment import CORRECTED, STILLS, Experiment, with_own_files
     from dfer.dag.gpu import gpus
     from dfer.datasets import layouts
     from dfer.demo.dataset import folder_name
@@ -94,7 +94,8 @@ resource_scopes:
 REPORTED = os.path.relpath(CHECKOUT / "config/reported.csv")
 PRINTED = reported.read(REPORTED)
 TABLE_VARIANTS = EXPERIMENT.table_variants(reported.variants(PRINTED))
-TABLES = list(TABLE_VARIANTS)
+TABLES = [table for table in TABLE_VARIANTS if table in reported.of_the_paper(PRINTED)]
+RARE = 6  # our own: what is done for rare classes, beside the paper's model
 
 
 # ── Runs: a dataset, the settings of a variant, a fold, a seed ──────────────────────────────────
@@ -114,9 +115,25 @@ SETTINGS = {
     (dataset, key): EXPERIMENT.settings(dataset, *run) for (dataset, key), run in KNOWN_RUNS.items()
 }
 
+# Corrected runs train nothing: dataset and key of each → the key of the run that it corrects, and
+# of the one like it that has held out train clips, which is a run that there may be, too.
+CORRECTIONS = {}
+for (dataset, key), (name, share) in list(KNOWN_RUNS.items()):
+    if (correction := EXPERIMENT.variants[name].corrected) is not None:
+        own = EXPERIMENT.holding_out(dataset, correction.variant, share)
+        KNOWN_RUNS.setdefault((dataset, own.key), (correction.variant, share))
+        SETTINGS[dataset, own.key] = own
+        CORRECTIONS[dataset, key] = EXPERIMENT.run_key(dataset, correction.variant, share), own.key
+
 
 def runs(dataset, variant, file, seeds=EXPERIMENT.seeds, share=1):
-    """The path of `file` in the folder of every run of a variant on a dataset."""
+    """The path of `file` in the folder of every run of a variant on a dataset.
+
+    What corrected runs do not have, since nothing is trained, is that of those that they correct.
+    """
+    correction = EXPERIMENT.variants[variant].corrected
+    if correction is not None and file not in ("predictions.parquet", "metrics.parquet"):
+        variant = correction.variant
     return expand(
         f"{RUN}/{file}",
         dataset=dataset,
@@ -279,6 +296,13 @@ COMPARED = {
         ("figure5", "confusion", "recall", "learning"),
         {"Baseline": "baseline", "Full model": "full"},
     ),
+    "rare": {
+        "Full model": "full",
+        "Prior-corrected": "prior",
+        "Corrected afterwards": "post_hoc",
+        "Balanced sampling": "balanced",
+        "Label smoothing": "smoothing",
+    },
 }
 
 
@@ -338,11 +362,12 @@ def classes(wildcards):
 
 
 def settings_of_variants(wildcards):
-    """JSON: variant → its settings on a dataset."""
+    """JSON: variant → its settings on a dataset, of all that are trained."""
     return as_json(
         {
-            name: EXPERIMENT.settings(wildcards.dataset, name).to_dict()
-            for name in EXPERIMENT.variants
+            variant.name: EXPERIMENT.settings(wildcards.dataset, variant.name).to_dict()
+            for variant in EXPERIMENT.variants.values()
+            if variant.corrected is None
         }
     )
 

@@ -5,6 +5,8 @@ REQUIRED INPUTS: the tables that analysis.smk makes of the variants that a figur
 OUTPUTS: results/figures/<dataset>/<figure>.{pdf,svg,png}, views of those tables
 """
 
+APART = ("shares", "rare")  # figures with trainings of their own, and so with targets of their own
+
 
 def compared(dataset, figure):
     """Name in the figure → variant; of `blocks` the name is M."""
@@ -15,8 +17,8 @@ def compared(dataset, figure):
 
 
 def drawn(dataset):
-    """The figures whose variants the configuration has, but for the one of shares."""
-    found = [figure for figure in COMPARED if figure != "shares" and has_variants(figure)]
+    """The figures whose variants the configuration has, but for those `APART`."""
+    found = [figure for figure in COMPARED if figure not in APART and has_variants(figure)]
     return found + ["blocks"] * (len(compared(dataset, "blocks")) > 1)
 
 
@@ -49,13 +51,13 @@ def views(figure, title):
     return {"pdf": f"{path}.pdf", "png": f"{path}.png", "svg": view}
 
 
-def of_all_runs(figure, file):
+def of_all_runs(figure, file, seeds=EXPERIMENT.seeds):
     """An input function: the path of `file` in all runs of the variants that a figure compares."""
     return lambda w: sorted(
         {
             path
             for variant in compared(w.dataset, figure).values()
-            for path in runs(w.dataset, variant, file)
+            for path in runs(w.dataset, variant, file, seeds)
         }
     )
 
@@ -66,6 +68,16 @@ def of_each_variant(figure, pattern):
         pattern.format(dataset=w.dataset, run=EXPERIMENT.run_key(w.dataset, variant))
         for variant in COMPARED[figure].values()
     ]
+
+
+def figures_of_rare_classes(wildcards):
+    """Recall of each class on each dataset, if the configuration has the variants for it."""
+    if not has_variants("rare"):
+        sys.exit(
+            "error: `snakemake rare` compares what is done for rare classes: give the variants "
+            f"{', '.join(COMPARED['rare'].values())} in the configuration."
+        )
+    return expand("results/figures/{dataset}/rare.svg", dataset=DATASETS)
 
 
 def figures_of_shares(wildcards):
@@ -212,6 +224,30 @@ rule recall:
         " &> {log:q}"
 
 
+rule rare_figure:
+    """Recall of each class with what is done for rare ones, beside the paper's model."""
+    input:
+        of_all_runs("rare", "metrics.parquet", EXPERIMENT.seeds_of(RARE)),
+    output:
+        **views("rare", "Recall of rare classes"),
+    log:
+        "results/logs/{dataset}/figures/rare.log",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.figures.recall"),
+        **figure_parameters("rare"),
+    shell:
+        "python -m dfer.figures.recall"
+        " --metrics {input:q}"
+        " --title {params.title:q}"
+        " {params.synthetic:q}"
+        " --classes {params.classes:q}"
+        " --variants {params.variants:q}"
+        " --out-stem {params.out_stem:q}"
+        " &> {log:q}"
+
+
 rule learning_curves:
     """Loss and WAR, epoch by epoch."""
     input:
@@ -303,6 +339,13 @@ rule shares:
         figures_of_shares,
 
 
+rule rare:
+    """What is done for rare classes: a table of ours and a figure, with trainings of their own."""
+    input:
+        figures_of_rare_classes,
+        f"results/table{RARE}.tex",
+
+
 rule figures:
     """All figures of all datasets."""
     input:
@@ -311,4 +354,5 @@ rule figures:
 
 localrules:
     shares,
+    rare,
     figures,

@@ -45,11 +45,14 @@ def tuned_rows(wildcards):
 
 
 def speeds(wildcards):
-    """Measurements of all variants but tuned ones, whose settings are not known beforehand."""
+    """Measurements of all variants but tuned ones, whose settings are not known beforehand.
+
+    Nor of corrected ones, which are no model of their own.
+    """
     keys = {
         EXPERIMENT.run_key(wildcards.dataset, variant.name)
         for variant in EXPERIMENT.variants.values()
-        if not variant.tuned
+        if not variant.tuned and variant.corrected is None
     }
     return [f"results/{wildcards.dataset}/speed/{key}.json" for key in sorted(keys)]
 

@@ -5,6 +5,8 @@ OUTPUTS, below results/<dataset>/:
     text.<backbone>.safetensors                          features of the class words
     runs/<settings>/fold<k>-seed<s>/checkpoint.safetensors, history.parquet, run.json
     runs/<settings>/fold<k>-seed<s>/predictions.parquet, metrics.parquet
+    runs/<settings>/fold<k>-seed<s>/held_out.parquet     of a run that has held out train clips
+    runs/corrected.<digest>/fold<k>-seed<s>/predictions.parquet, metrics.parquet, correction.json
     speed/<settings>.json                                speed and memory on this machine
 """
 
@@ -12,6 +14,19 @@ BACKBONES = {
     backbone_key(own.backbone): own.backbone for own in SETTINGS.values() if own.model.uses_clip
 }
 PINNED_FILES = {pinned.file: name for name, pinned in PINNED.items()}
+TRAINED_RUN = rf"(?!{CORRECTED}\.)[\w+-]+\.[0-9a-f]{{8}}"
+
+
+def corrected_from(wildcards):
+    """What the predictions of a corrected run are made of."""
+    own, other = CORRECTIONS[wildcards.dataset, wildcards.run]
+    place = {"dataset": wildcards.dataset, "fold": wildcards.fold, "seed": wildcards.seed}
+    return {
+        "uncorrected": f"{RUN}/predictions.parquet".format(run=own, **place),
+        "record": f"{RUN}/run.json".format(run=own, **place),
+        "held_out": f"{RUN}/held_out.parquet".format(run=other, **place),
+        "splits": "results/{dataset}/splits/{fold}.parquet".format(**place),
+    }
 
 
 rule text:
@@ -70,6 +85,8 @@ rule train:
         record=f"{RUN}/run.json",
     log:
         f"{RUN_LOG}/train.log",
+    wildcard_constraints:
+        run=TRAINED_RUN,
     conda:
         "../../environment.yml"
     threads: GPU_THREADS
@@ -114,6 +131,8 @@ rule evaluate:
         metrics=f"{RUN}/metrics.parquet",
     log:
         f"{RUN_LOG}/evaluate.log",
+    wildcard_constraints:
+        run=TRAINED_RUN,
     conda:
         "../../environment.yml"
     threads: GPU_THREADS
@@ -132,6 +151,67 @@ rule evaluate:
         " --threads {threads}"
         " --out-predictions {output.predictions:q}"
         " --out-metrics {output.metrics:q}"
+        " |& tee {log:q}"
+
+
+rule held_out:
+    """Predict the train clips that a run has held out."""
+    input:
+        checkpoint=f"{RUN}/checkpoint.safetensors",
+        splits="results/{dataset}/splits/{fold}.parquet",
+        packed=packed,
+    output:
+        f"{RUN}/held_out.parquet",
+    log:
+        f"{RUN_LOG}/held_out.log",
+    conda:
+        "../../environment.yml"
+    threads: GPU_THREADS
+    resources:
+        gpu=GPU,
+    params:
+        **code("dfer.training.held_out", optional=PARTS, unused=unused_by_run, method=method),
+        store=store,
+    shell:
+        "python -m dfer.dag.gpu {resources.gpu}"
+        " python -m dfer.training.held_out"
+        " --run-key {wildcards.run:q}"
+        " --checkpoint {input.checkpoint:q}"
+        " --splits {input.splits:q}"
+        " --store {params.store:q}"
+        " --threads {threads}"
+        " --out {output:q}"
+        " |& tee {log:q}"
+
+
+rule correct:
+    """Take the class prior out of a run's predictions; nothing is trained."""
+    input:
+        unpack(corrected_from),
+    output:
+        predictions=f"{RUN}/predictions.parquet",
+        metrics=f"{RUN}/metrics.parquet",
+        record=f"{RUN}/correction.json",
+    log:
+        f"{RUN_LOG}/correct.log",
+    wildcard_constraints:
+        run=rf"{CORRECTED}\.[0-9a-f]{{8}}",
+    conda:
+        "../../environment.yml"
+    params:
+        **code("dfer.training.correct"),
+        prior=lambda w: EXPERIMENT.variants[KNOWN_RUNS[w.dataset, w.run][0]].corrected.prior,
+    shell:
+        "python -m dfer.training.correct"
+        " --run-key {wildcards.run:q}"
+        " --uncorrected {input.uncorrected:q}"
+        " --record {input.record:q}"
+        " --held-out {input.held_out:q}"
+        " --splits {input.splits:q}"
+        " --prior {params.prior}"
+        " --out-predictions {output.predictions:q}"
+        " --out-metrics {output.metrics:q}"
+        " --out-record {output.record:q}"
         " |& tee {log:q}"
 
 

@@ -25,7 +25,8 @@ def recalls(metrics: pd.DataFrame, key: str, classes: list[str]) -> np.ndarray:
 def draw(metrics: pd.DataFrame, comparison: Comparison) -> plt.Figure:
     """Bars of the mean, lines of ± one standard deviation, a dot a run."""
     places, width = np.arange(len(comparison.classes)), 0.8 / len(comparison.runs)
-    figure, axis = plt.subplots(figsize=(1.6 + 0.75 * len(places), 3.1))
+    room = 0.55 + 0.1 * len(comparison.runs)  # inches a class
+    figure, axis = plt.subplots(figsize=(1.6 + room * len(places), 3.1))
     for number, (name, key) in enumerate(comparison.runs.items()):
         values = recalls(metrics, key, comparison.classes)
         x = places + (number - (len(comparison.runs) - 1) / 2) * width
@@ -41,9 +42,8 @@ def draw(metrics: pd.DataFrame, comparison: Comparison) -> plt.Figure:
     axis.set_xticks(places, comparison.classes)
     axis.tick_params(axis="x", length=0)
     axis.set(ylabel="recall (%)", ylim=(0, 105), xlim=(-0.6, len(places) - 0.4))
-    axis.legend(
-        loc="lower right", bbox_to_anchor=(1, 1), ncols=len(comparison.runs), borderaxespad=0.2
-    )
+    abreast = min(len(comparison.runs), 3)
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=abreast, borderaxespad=0.2)
     runs = metrics.drop_duplicates(["fold", "seed"])
     bars = "mean" if len(runs) == 1 else "mean ± standard deviation over"
     style.heading(figure, "Recall of each class", comparison, f"{bars} {style.extent(metrics)}")

@@ -24,7 +24,7 @@ from dfer.files import atomic, read_parquet
 
 FORMATS = ("pdf", "svg", "png")
 # Variants that are compared, and classes, which the colour-blind can tell apart (Okabe & Ito).
-VARIANTS = ("#7f8fa6", "#d55e00", "#0072b2", "#009e73")
+VARIANTS = ("#7f8fa6", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
 CLASSES = (
     *("#e69f00", "#0072b2", "#8c8c8c", "#d55e00", "#56b4e9", "#009e73", "#cc79a7"),
     *("#000000", "#7b3294", "#a6761d", "#b8b800"),

@@ -57,7 +57,8 @@ def arrange(frame: pd.DataFrame) -> Layout:
     """The layout of a table.
 
     The backbone has a column where the methods differ in it. Where the paper prints differences
-    from a method in brackets, measured numbers have those from our runs of that method.
+    from a method in brackets, measured numbers have those from our runs of that method; in a table
+    of ours all have those from what they are compared with.
 
     Args:
         frame: rows of `dfer.tables.numbers.NUMBERS` of one table.
@@ -122,6 +123,8 @@ def _ranks(frame: pd.DataFrame) -> dict[int, int]:
 
 def _bases(frame: pd.DataFrame) -> set[str]:
     """What differences in brackets are from: the paper's method, and the keys of our runs of it."""
+    if not (frame.source == "reported").any():
+        return set(frame.against.dropna())
     methods = set(frame.against[frame.source == "reported"].dropna())
     runs = frame.origin[(frame.source == "measured") & frame.method.isin(methods)]
     return methods | {origin.rpartition("/")[2] for origin in runs}

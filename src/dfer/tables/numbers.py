@@ -82,7 +82,7 @@ def numbers(
         remark: what the configuration says of all that is measured.
 
     Raises:
-        UserError: the paper has no such table, or `flops` lacks one of its rows.
+        UserError: there is no such table or no number of it, or `flops` lacks one of its rows.
     """
     tuned = tuned or {}
     printed = [cell for cell in reported if cell.table == table]
@@ -104,6 +104,11 @@ def numbers(
                     notes = [found["note"], own_notes.get(line.row)]
                     found |= {"note": "; ".join(filter(None, notes)), "remark": remark}
                     rows.append(_line(line) | {"metric": metric} | found)
+    if not rows:
+        raise UserError(
+            f"Table {table}: nothing of it is printed or measured. Give the configuration variants "
+            "that config/reported.csv has in its rows."
+        )
     frame = pd.DataFrame(rows, columns=NUMBERS.names)
     return frame.sort_values("row", kind="stable", ignore_index=True)
 

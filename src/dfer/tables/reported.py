@@ -51,6 +51,11 @@ def variants(cells: list[Cell]) -> dict[int, list[str]]:
     return {table: list(of_table) for table, of_table in sorted(names.items())}
 
 
+def of_the_paper(cells: list[Cell]) -> set[int]:
+    """The tables of which a number is printed; others are ours alone."""
+    return {cell.table for cell in cells if cell.value}
+
+
 def with_flops(cells: list[Cell]) -> set[int]:
     """The tables that print FLOPs."""
     return {cell.table for cell in cells if cell.metric == "FLOPs"}
