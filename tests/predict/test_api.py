@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numbered import encode
 from skimage import data
 from small_run import small_run
 
@@ -61,6 +62,24 @@ def test_files_and_arrays_give_what_the_command_writes(run, frames, tmp_path):
     columns = [f"probability_{name}" for name in model.classes]
     assert of_array[columns].equals(found[columns])
     assert found[columns].sum(axis=1).to_numpy() == pytest.approx(1)
+
+
+def test_a_video_is_explained_by_what_the_model_saw(run, frames, tmp_path):
+    clip = encode(tmp_path / "clip.mp4", np.repeat(frames, 4, axis=0), rate=9)
+    model = dfer.load(run)
+    found = model.explain(clip, window=2.0, overlays=tmp_path / "over")
+    assert (tmp_path / "over/clip.mp4").exists() and len(found.footage.faces) == 36
+    rows = model.predict(clip, window=2.0)[[f"probability_{name}" for name in model.classes]]
+    assert rows.to_numpy().tolist() == [p.probabilities.tolist() for p in found.predictions]
+    for prediction in found.predictions:
+        assert prediction.faces.shape == (8, 224, 224, 3) and prediction.faces.dtype == np.uint8
+        assert len(prediction.maps) == 8 and 0 <= prediction.maps.min() <= prediction.maps.max()
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    found = model.explain(broken)
+    assert found.footage is None and found.predictions == [] and len(found.rejects) == 1
+    with pytest.raises(UserError, match="stride"):
+        model.explain(clip, window=1.0, stride=2.0)
 
 
 def test_what_cannot_be_used_is_a_row_with_its_reason(run, frames, tmp_path):

@@ -21,11 +21,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from dfer.clips.progress import Progress
 from dfer.errors import UserError
 from dfer.faces.backends import open_backend
 from dfer.faces.settings import LandmarkSettings
 from dfer.models.checkpoint import TrainedRun, load_run
-from dfer.predict.clip import Wanted, predict_clip
+from dfer.predict.clip import Outcome, Wanted, predict_clip
 from dfer.predict.footage import Clip, find_clips
 from dfer.predict.run import check_run, find_checkpoint, landmark_settings
 from dfer.predict.tables import REJECTS, predictions_schema
@@ -74,14 +75,40 @@ class Model:
         Raises:
             UserError: a path does not exist, or an argument is wrong.
         """
-        wanted = Wanted(window, window if stride is None else stride)
-        if not 0 < wanted.stride <= wanted.seconds:
-            raise UserError("stride: give seconds above 0, no more than those of a window.")
+        wanted = _windows(window, stride)
         if isinstance(clips, np.ndarray):
             return self._of_frames(clips, wanted)
         paths = [clips] if isinstance(clips, str | Path) else clips
         found, unused = find_clips(map(Path, paths))
         return self._of_clips(found, wanted, [(str(p), None, None, None, why) for p, why in unused])
+
+    def explain(
+        self,
+        video: str | Path,
+        *,
+        window: float = 4.0,
+        stride: float | None = None,
+        overlays: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """One video, with what its predictions rest on.
+
+        Args:
+            window, stride: as for `predict`.
+            overlays: folder to write the annotated video to, `<name>.mp4`; None: it is not written.
+            progress: told of each frame that is read; None: nobody is.
+
+        Returns:
+            beside rows and rejects the footage, with the face of every frame, and the predictions,
+            with the faces that the model saw and their heat maps (None without CLIP).
+
+        Raises:
+            UserError: an argument is wrong.
+        """
+        path = Path(video)
+        wanted = dataclasses.replace(_windows(window, stride), overlays=overlays, faces=True)
+        parts = (self.backend, self.landmarks, wanted, progress)
+        return predict_clip(self.run, Clip(path, "video"), path.stem, *parts)
 
     def _of_clips(self, clips: Iterable[Clip], wanted: Wanted, rejects: list) -> pd.DataFrame:
         rows = []
@@ -106,6 +133,13 @@ class Model:
                 cv2.imwrite(str(Path(folder) / f"{number:06}.png"), frame[..., ::-1])
             found = self._of_clips([Clip(Path(folder), "frames")], wanted, [])
         return found.assign(file=ARRAY)
+
+
+def _windows(window: float, stride: float | None) -> Wanted:
+    wanted = Wanted(window, window if stride is None else stride)
+    if not 0 < wanted.stride <= wanted.seconds:
+        raise UserError("stride: give seconds above 0, no more than those of a window.")
+    return wanted
 
 
 def load(

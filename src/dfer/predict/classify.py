@@ -28,12 +28,14 @@ class Prediction:
         chosen: int64 (T,), the frames of the clip that the model saw.
         probabilities: float64 (#class,).
         maps: float32 (T, g, g), `relevance` for the top class; None if not asked for.
+        faces: uint8 RGB (T, FACE_SIZE, FACE_SIZE, 3), as the model saw them; None if not asked for.
     """
 
     window: Window
     chosen: np.ndarray
     probabilities: np.ndarray
     maps: np.ndarray | None
+    faces: np.ndarray | None = None
 
     @property
     def label(self) -> int:

@@ -1,11 +1,13 @@
 """One clip from its file to predictions, pictures, rows of the tables, and lines to print."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
+import numpy as np
 
+from dfer.clips.loader import EvaluationClips
 from dfer.clips.media import refused
 from dfer.clips.progress import Progress
 from dfer.clips.video import ClipError
@@ -31,12 +33,20 @@ class Wanted:
         stride: seconds between windows, at most `seconds`.
         overlays: folder of the videos to write; None: none.
         strips: folder of the pictures to write, one a window; None: none.
+        faces: whether predictions keep the faces that the model saw (1.2 MB a window at T = 8), and
+            their heat maps, of methods that have them.
     """
 
     seconds: float
     stride: float
     overlays: Path | None = None
     strips: Path | None = None
+    faces: bool = False
+
+    @property
+    def maps(self) -> bool:
+        """Whether heat maps are shown somewhere."""
+        return self.faces or self.overlays is not None or self.strips is not None
 
 
 @dataclass(frozen=True)
@@ -46,11 +56,15 @@ class Outcome:
     Attributes:
         rows, rejects: of the tables, see `dfer.predict.tables`.
         lines: to print.
+        footage: the clip with its face; None where it could not be used.
+        predictions: one a row.
     """
 
     rows: list[tuple] = field(default_factory=list)
     rejects: list[tuple] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    footage: Footage | None = None
+    predictions: list[Prediction] = field(default_factory=list)
 
 
 def predict_clip(
@@ -81,7 +95,7 @@ def predict_clip(
         error = caught if isinstance(caught, ClipError) else refused(clip.path, caught)
         reject = (str(clip.path), None, None, None, str(error))
         return Outcome(rejects=[reject], lines=[f"not used: {error}"])
-    outcome = Outcome(lines=[described(footage)])
+    outcome = Outcome(lines=[described(footage)], footage=footage, predictions=predictions)
     found = {prediction.window.number: prediction for prediction in predictions}
     for window, share, reason in zip(windows, shares, reasons, strict=True):
         place = (str(clip.path), window.number, window.start_s, window.end_s)
@@ -107,14 +121,17 @@ def predict_windows(
     """
     predictions: list[Prediction] = []
     if windows:
-        maps = wanted.overlays is not None or wanted.strips is not None
+        maps = wanted.maps and run.settings.model.uses_clip
         with stored(run, footage, windows) as data:
             predictions = classify(run, data, windows, maps=maps)
+            if wanted.faces:
+                predictions = [
+                    replace(prediction, faces=faces_of(data, prediction))
+                    for prediction in predictions
+                ]
             for prediction in predictions if wanted.strips is not None else ():
-                number = prediction.window.number
-                faces = data.store.frames(str(number), range(data.frames))
-                path = wanted.strips / f"{name}-{number:03}.png"
-                write_strip(path, footage, prediction, faces, run.classes)
+                path = wanted.strips / f"{name}-{prediction.window.number:03}.png"
+                write_strip(path, footage, prediction, faces_of(data, prediction), run.classes)
                 if footage.progress is not None:
                     footage.progress.say()
         if footage.progress is not None:
@@ -122,6 +139,11 @@ def predict_windows(
     if wanted.overlays is not None:
         write_overlay(wanted.overlays / f"{name}.mp4", footage, predictions, run.classes)
     return predictions
+
+
+def faces_of(data: EvaluationClips, prediction: Prediction) -> np.ndarray:
+    """The faces that the model saw in a window, uint8 RGB (T, FACE_SIZE, FACE_SIZE, 3)."""
+    return data.store.frames(str(prediction.window.number), range(data.frames))
 
 
 def reason_against(share: float, least: float) -> str:

@@ -41,9 +41,9 @@ def annotated(
     """The frames of a clip, uint8 RGB (H, W, 3), drawn upon.
 
     Each has the face's box in the colour of its window's top class, that class and its probability
-    at the top left, and the heat map on the face; below is a line of time in the classes' colours,
-    grey where there is no prediction. Where windows overlap, a frame shows the one whose middle is
-    nearest.
+    at the top left, and the heat map, if there is one, on the face; below is a line of time in the
+    classes' colours, grey where there is no prediction. Where windows overlap, a frame shows the
+    one whose middle is nearest.
 
     Args:
         times: (frames + 1,) seconds, as `frame_times` gives them.
@@ -60,7 +60,7 @@ def annotated(
         text = "no prediction" if owner is None else owner.text(classes, 1)
         if face.points is None:
             text += " (no face)"
-        elif owner is not None:
+        elif owner is not None and owner.maps is not None:
             frame = heat_over(frame, _heat(owner, face, number, frame.shape))
         page = Image.fromarray(frame)
         colour = FAINT if owner is None else colour_of(owner.label)

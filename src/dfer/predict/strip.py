@@ -35,21 +35,30 @@ def write_strip(
         faces: uint8 RGB (T, FACE_SIZE, FACE_SIZE, 3), as the model saw them.
         classes: labels, in class order.
     """
-    if footage.times is None:
-        captions = [f"image {number + 1}" for number in prediction.chosen]
-    else:
-        captions = [f"{footage.times[number]:.2f} s" for number in prediction.chosen]
     heat = upsample(torch.from_numpy(prediction.maps), FACE_SIZE).numpy()
     top = prediction.text(classes, 1)
     name = printable(footage.clip.path.name).replace("\n", " ")
     title = f"{name}   {prediction.window.text()}   {top}"
-    write_png(path, strip(faces, heat, captions, prediction.probabilities, classes, title))
+    texts = captions(footage, prediction)
+    write_png(path, strip(faces, heat, texts, prediction.probabilities, classes, title))
+
+
+def captions(footage: Footage, prediction: Prediction) -> list[str]:
+    """When each of the T frames shows, for people."""
+    if footage.times is None:
+        return [f"image {number + 1}" for number in prediction.chosen]
+    return [f"{footage.times[number]:.2f} s" for number in prediction.chosen]
+
+
+def under_heat(face: np.ndarray, warmth: np.ndarray) -> np.ndarray:
+    """A face in grey under its heat map, uint8 RGB (S, S, 3); `warmth`: float (S, S), 0 … 1."""
+    return heat_over(np.repeat(face.mean(axis=-1, keepdims=True), 3, axis=-1), warmth)
 
 
 def strip(
     faces: np.ndarray,
     heat: np.ndarray,
-    captions: Sequence[str],
+    texts: Sequence[str],
     probabilities: np.ndarray,
     classes: Sequence[str],
     title: str,
@@ -59,7 +68,7 @@ def strip(
     Args:
         faces: uint8 RGB (T, S, S, 3).
         heat: float (T, S, S), 0 … 1.
-        captions: a short text for each frame.
+        texts: a short one for each frame.
         probabilities: (classes,).
         classes: labels, in the order of `probabilities`.
         title: text above.
@@ -68,13 +77,12 @@ def strip(
     page = Image.new("RGB", (CELL * len(faces), bars + LINE * len(classes) + LINE // 2), PAPER)
     pen = ImageDraw.Draw(page)
     pen.text((4, LINE // 2), title, INK, font(14), anchor="lm")
-    for column, (face, warmth, caption) in enumerate(zip(faces, heat, captions, strict=True)):
+    for column, (face, warmth, text) in enumerate(zip(faces, heat, texts, strict=True)):
         left = CELL * column
-        grey = np.repeat(face.mean(axis=-1, keepdims=True), 3, axis=-1)
-        for row, picture in enumerate((face, heat_over(grey, warmth))):
+        for row, picture in enumerate((face, under_heat(face, warmth))):
             cell = cv2.resize(picture, (CELL, CELL), interpolation=cv2.INTER_AREA)
             page.paste(Image.fromarray(cell), (left, LINE + CELL * row))
-        pen.text((left + CELL // 2, bars - LINE // 2), caption, INK, font(12), anchor="mm")
+        pen.text((left + CELL // 2, bars - LINE // 2), text, INK, font(12), anchor="mm")
     left = 12 + math.ceil(max(font(13).getlength(label) for label in classes))
     full = page.width - left - 60  # a bar of probability 1
     for label, (name, probability) in enumerate(zip(classes, probabilities, strict=True)):
