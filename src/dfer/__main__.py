@@ -21,6 +21,7 @@ from dfer.errors import stage
 COMMANDS = {  # heading → command → its module
     "Use a trained run": {
         "predict": "dfer.predict.__main__",
+        "app": "dfer.app.__main__",
     },
     "Before and beside the workflow": {
         "why": "dfer.why",

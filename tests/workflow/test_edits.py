@@ -204,7 +204,7 @@ DIRECT = {
     "dfer.training.weights": set(),
     # of no target of these: the figure of shares and what is done for rare classes
     # (tests/workflow/test_rare.py), whose trainings are their own; costs; proofs, which need LaTeX;
-    # predictions of one's own videos
+    # predictions of one's own videos, and the page in the browser
     "dfer.figures.shares": set(),
     "dfer.training.held_out": set(),
     "dfer.training.correct": set(),
@@ -213,6 +213,14 @@ DIRECT = {
     "dfer.training.speed": set(),
     "dfer.tables.proof": set(),
     "dfer.__main__": set(),
+    "dfer.app.__main__": set(),
+    "dfer.app.behind": set(),
+    "dfer.app.job": set(),
+    "dfer.app.page": set(),
+    "dfer.app.results_tab": set(),
+    "dfer.app.seen": set(),
+    "dfer.app.server": set(),
+    "dfer.app.video_tab": set(),
     "dfer.predict.__main__": set(),
     "dfer.predict.api": set(),
     "dfer.predict.run": set(),
