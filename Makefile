@@ -3,6 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# What `make setup` installs. TORCH=cpu: PyTorch without CUDA, from PyTorch's own index and without
+# hashes. LOCK= (empty): by the pins of pyproject.toml, where the locked files do not fit a machine.
+EXTRAS ?= test
+TORCH ?= cuda
+LOCK ?= requirements
+LOCKED = $(BIN)/pip install --quiet --no-deps --require-hashes
+TORCH_PINS = $(shell sed -n 's/^ *"\(torch\(vision\)\{0,1\}==[^"]*\)",$$/\1/p' pyproject.toml)
+
 # Snakemake wants a folder of one's own and a name; users in containers often have neither.
 ifneq ($(shell test -d "$$HOME" && test -w "$$HOME" && echo yes),yes)
 export HOME := $(CURDIR)/$(VENV)/home
@@ -11,7 +19,7 @@ ifeq ($(shell id -un 2> /dev/null),)
 export USER ?= nobody
 endif
 
-.PHONY: table1 help test test-quick test-demo test-chaos test-fuzz test-slurm lint bench setup clean
+.PHONY: table1 help test test-quick test-demo test-chaos test-fuzz test-slurm lint bench setup lock clean
 
 table1: setup ## the demo's table 1, from rendered video files
 	$(BIN)/snakemake --cores all results/table1.tex
@@ -51,13 +59,26 @@ bench: setup ## what docs/benchmarks.md says, measured here; PEER=a checkout of 
 		$(BIN)/python $$program $$peer || exit 1; \
 	done
 
-setup: $(VENV)/installed ## only the environment
+setup: $(VENV)/installed $(EXTRAS:%=$(VENV)/with-%) ## only the environment; EXTRAS="test docs": more in it
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: pyproject.toml requirements/run.txt requirements/torch.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=…")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[app,test]'
+ifeq ($(TORCH),cpu)
+	$(BIN)/pip install --quiet --no-deps --index-url https://download.pytorch.org/whl/cpu $(TORCH_PINS)
+endif
+	$(if $(LOCK),$(LOCKED) $(if $(filter cuda,$(TORCH)),-r $(LOCK)/torch.txt) -r $(LOCK)/run.txt)
+	$(BIN)/pip install --quiet $(if $(LOCK),--no-deps) --editable .
 	touch $@
+
+$(VENV)/with-%: requirements/%.txt $(VENV)/installed
+	$(if $(LOCK),$(LOCKED) -r $(LOCK)/$*.txt,$(BIN)/pip install --quiet --editable '.[$*]')
+	touch $@
+
+lock: ## requirements/*.txt anew, from the pins of pyproject.toml; UPGRADE=1: the newest of all else
+	$(PYTHON) -m venv $(VENV)/uv
+	$(VENV)/uv/bin/pip install --quiet uv
+	PATH="$(CURDIR)/$(VENV)/uv/bin:$$PATH" $(VENV)/uv/bin/python requirements/lock.py $(UPGRADE:%=--upgrade)
 
 clean: ## what the demo made
 	rm -rf results/demo results/demo-stills results/table* results/flops* results/summary results/figures results/report results/proof results/logs results/archive.tar.gz
