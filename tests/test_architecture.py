@@ -29,6 +29,7 @@ LIBRARIES = ("datasets", "faces", "clips", "models")
 PACKAGES = (  # each may import what stands left of it
     *("prepare", "check", "training", "analysis", "figures", "tuning"),
     *("tables", "report", "demo", "predict", "app", "dag", "__main__"),
+    "completion",
 )
 
 

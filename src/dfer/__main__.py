@@ -25,6 +25,7 @@ COMMANDS = {  # heading → command → its module
     },
     "Before and beside the workflow": {
         "why": "dfer.why",
+        "completion": "dfer.completion",
         "check": "dfer.check.release",
         "weights": "dfer.training.weights",
         "convert-dfer-clip": "dfer.models.peers.convert_dfer_clip",
