@@ -19,7 +19,7 @@ ifeq ($(shell id -un 2> /dev/null),)
 export USER ?= nobody
 endif
 
-.PHONY: table1 help test test-quick test-demo test-chaos test-fuzz test-slurm lint bench setup lock clean
+.PHONY: table1 help test test-quick test-demo test-chaos test-fuzz test-slurm lint bench docs setup lock clean
 
 table1: setup ## the demo's table 1, from rendered video files
 	$(BIN)/snakemake --cores all results/table1.tex
@@ -58,6 +58,11 @@ bench: setup ## what docs/benchmarks.md says, measured here; PEER=a checkout of 
 		case $$program in */loader.py | */train_step.py) peer="$(PEER:%=--peer %)" ;; *) peer= ;; esac; \
 		$(BIN)/python $$program $$peer || exit 1; \
 	done
+
+docs: setup $(VENV)/with-docs ## the documentation as a site, in site/
+	$(BIN)/python docs/pages.py site/pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build
+	@echo "site/html/index.html"
 
 setup: $(VENV)/installed $(EXTRAS:%=$(VENV)/with-%) ## only the environment; EXTRAS="test docs": more in it
 

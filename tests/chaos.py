@@ -7,7 +7,7 @@ bytes are the reference. Then, from empty results, Snakemake is started, killed 
 of a random stage, and started again with the same command, until it comes to its end, where all
 bytes must be those of the reference; then from empty results again, until the kills are used up.
 
-After `kill -9` of Snakemake itself `--unlock` is given once, as the README says; nothing else.
+After `kill -9` of Snakemake itself `--unlock` is given once, as docs/first-steps.md says.
 SIGTERM is followed by SIGKILL after some seconds, as clusters do, because Snakemake may hang on it
 (9.27: its handler waits for a lock that its own thread may hold); the report counts how often.
 """
@@ -187,7 +187,7 @@ class Chaos:
     # ── Killing ─────────────────────────────────────────────────────────────────────────────────
 
     def kill(self, process: subprocess.Popen, mode: str, targets: list[int]) -> None:
-        """Kill in one of the `MODES`, and clear up as the README tells a user to."""
+        """Kill in one of the `MODES`, and clear up as docs/first-steps.md tells a user to."""
         if mode == "stage":
             with suppress(ProcessLookupError):
                 os.kill(self.random.choice(targets or list(jobs(process.pid))), signal.SIGKILL)
