@@ -43,7 +43,7 @@ class Links(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The site's folder. A warning of MkDocs is an error: links, headings, pages without a place."""
+    """The folder of the site. Every warning of MkDocs is an error: links, headings, lost pages."""
     folder = tmp_path_factory.mktemp("site")
     environment = os.environ | {"REPOSITORY_URL": REPOSITORY, "NO_MKDOCS_2_WARNING": "1"}
     pages = [sys.executable, "docs/pages.py", str(folder / "pages")]
