@@ -45,7 +45,8 @@ class Model:
     """
 
     def __init__(self, run: TrainedRun, landmarks: LandmarkSettings):
-        self.run, self.landmarks = run, landmarks
+        self.run = run
+        self.landmarks = landmarks
         self.backend = open_backend(landmarks)
 
     @property
