@@ -110,8 +110,8 @@ def test_it_is_searched_in_a_folder_without_a_server(site, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
-@pytest.mark.parametrize("name", ["index", "first-steps", "configuration", "commands", "api"])
-def test_a_page_fits_a_telephone(site, tmp_path, name):
+def test_pages_fit_a_telephone(site, links, tmp_path):
     with browser(tmp_path) as page:
-        page.open(site / f"{name}.html", width=390)
-        assert page("document.documentElement.scrollWidth") <= 390
+        for path in links:
+            page.open(path, width=390)
+            assert page("document.documentElement.scrollWidth") <= 390, path.name
