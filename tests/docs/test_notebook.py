@@ -54,8 +54,8 @@ def executed(tmp_path, monkeypatch):
 def test_it_predicts_plots_and_counts(executed):
     _, _, predicted, plotted, counted, _ = executed
     shown = predicted[0].data["text/html"]
-    assert shown.count("<tr") == 1 + 9  # 0.64 s in windows of 0.32 s, one every 0.04 s
-    assert all(f"probability_{name}" in shown for name in CLASSES)
+    assert shown.count("<tr") == 1 + 14  # 0.64 s in windows of 0.12 s, one every 0.04 s
+    assert all(f"<th>{name}</th>" in shown for name in CLASSES)
     assert "cannot" not in shown and "no face" not in shown
     assert "image/png" in plotted[0].data
     assert "reported" in counted[0].data["text/plain"]
