@@ -90,7 +90,7 @@ class BiEhPro(nn.Module):
 
         Where V̂ is the same for all classes ("joint", or "text"), it is (B, 1, D).
         """
-        batch, classes = len(v), len(k)
+        batch, classes = v.shape[0], k.shape[0]
         k, v = k.expand(batch, -1, -1), v.unsqueeze(1)  # (B, classes, D), (B, 1, D)
         if self.pairing == "pair":  # every (K_j, V) a row of its own
             prompt_k = k.reshape(batch * classes, 1, -1)

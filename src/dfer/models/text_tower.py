@@ -21,5 +21,5 @@ def encode(tower: Any, embedded: Tensor, ends: Tensor) -> Tensor:
     length = embedded.shape[1]
     mask = torch.full((length, length), float("-inf"), device=embedded.device).triu(1)
     x = tower.transformer(embedded + tower.positional_embedding[:length], attn_mask=mask)
-    x = tower.ln_final(x[torch.arange(len(x), device=x.device), ends])
+    x = tower.ln_final(x[torch.arange(x.shape[0], device=x.device), ends])
     return x @ tower.text_projection

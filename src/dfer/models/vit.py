@@ -120,7 +120,7 @@ class ImageTower(nn.Module):
     def embed(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) → class and patch tokens with positions, (N, 1 + patches, D): Eq. 1."""
         patches = self.conv1(images)
-        cls = self.class_embedding.to(patches.dtype).expand(len(images), 1, -1)
+        cls = self.class_embedding.to(patches.dtype).expand(images.shape[0], 1, -1)
         z = torch.cat([cls, patches], dim=1) + self.positional_embedding.to(patches.dtype)
         return self.ln_pre(z)
 

@@ -20,5 +20,5 @@ class ClassToken(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = torch.cat([self.cls_token.expand(len(z), -1, -1).to(z.dtype), z], dim=1)
+        x = torch.cat([self.cls_token.expand(z.shape[0], -1, -1).to(z.dtype), z], dim=1)
         return self.layers(x + self.pos_embedding[:, : x.shape[1]])[:, 0]

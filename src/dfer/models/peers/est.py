@@ -63,11 +63,11 @@ class Body(nn.Module):
         f = self.norm(z + self.attention(z, z, z, need_weights=False)[0])
         weights = F.cosine_similarity(f, f.amax(dim=1, keepdim=True), dim=2).unsqueeze(2)
         s = (weights * f).sum(dim=1) / weights.sum(dim=1)
-        return s.unflatten(0, (len(clips), -1))
+        return s.unflatten(0, (clips.shape[0], -1))
 
     def answer(self, s: Tensor) -> Tensor:
         """s (B, 7, 512) → e (B, 512)."""
-        query = self.query.repeat(len(s), 1, 1)
+        query = self.query.repeat(s.shape[0], 1, 1)
         return self.transformer(s + self.positions.to(s.dtype), query)[:, 0]
 
 

@@ -112,7 +112,7 @@ class Body(nn.Module):
         dynamic = self.dynamic((x[:, 1:] - x[:, :-1]).flatten(0, 1))
         static = self.static(x[:, :-1].flatten(0, 1)).flatten(2).transpose(1, 2)
         static = self.static_layers(static + self.pos_static).transpose(1, 2)  # (N, 256, side²)
-        tokens = (dynamic.flatten(1) + static.flatten(1)).unflatten(0, (len(clips), -1))
+        tokens = (dynamic.flatten(1) + static.flatten(1)).unflatten(0, (clips.shape[0], -1))
         return self.layers(tokens + self.pos_embedding[:, : tokens.shape[1]]).mean(dim=1)
 
 
