@@ -9,7 +9,6 @@ from dfer.clips.loader import (
     AugmentedBatches,
     DecodedBatches,
     EpochBatches,
-    EvaluationClips,
     TrainClips,
     train_batches,
 )
@@ -79,16 +78,6 @@ def test_an_epoch_has_every_clip_once():
     assert [len(batch) for batch in batches] == [5, 5, 5, 3]
 
 
-def test_test_clips_are_the_middle_frames(tiny_store):
-    folder, splits = tiny_store
-    store, clip = store_in(folder), splits["clip"].iloc[0]
-    data = EvaluationClips(store, [clip], [0], frames=4, size=40)
-    length = store.length(clip)
-    middle = [int((k + 0.5) * length / 4) for k in range(4)]
-    expected = torch.from_numpy(store.frames(clip, middle)).permute(0, 3, 1, 2)
-    assert torch.equal(data[0][0], expected)
-
-
 def test_a_batch_that_is_augmented_elsewhere_has_the_same_clips(tiny_store):
     data = train_clips(tiny_store)
     addresses = [(0, index) for index in range(6)]
@@ -122,14 +111,3 @@ def test_frames_of_different_size_make_a_batch(tmp_path):
     assert frames.shape == (2, 4, 80, 56, 3)
     ours, elsewhere = AugmentedBatches(data)[addresses][0], augment_on_device(frames, maps, 48)
     assert (ours.int() - elsewhere.int()).abs().max() <= 3
-
-
-def test_test_clips_are_resized_as_torchvision_does(tiny_store):
-    from torchvision.transforms.v2 import functional as V
-
-    folder, splits = tiny_store
-    store, clip = store_in(folder), splits["clip"].iloc[0]
-    whole, larger = (
-        EvaluationClips(store, [clip], [0], frames=4, size=size)[0][0] for size in (40, 64)
-    )
-    assert torch.equal(larger, V.resize(whole, [64, 64], antialias=True))

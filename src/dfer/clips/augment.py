@@ -35,6 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dfer.clips.planes import to_planes
 from dfer.settings import AugmentSettings
 
 ATTEMPTS = 10  # to draw a crop that lies within the frame, as torchvision
@@ -142,12 +143,6 @@ def resize(frames: np.ndarray, size: int) -> np.ndarray:
     pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)
     pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
     return pixels.permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def to_planes(frames: np.ndarray, out: np.ndarray) -> None:
-    """Write frames (T, H, W, 3) uint8 to `out`, (T, 3, H, W), in a quarter of numpy's time."""
-    for frame, planes in zip(frames, out, strict=True):
-        cv2.split(frame, list(planes))
 
 
 def augment(frames: np.ndarray, maps: Maps, out: np.ndarray) -> None:

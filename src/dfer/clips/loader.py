@@ -11,7 +11,6 @@ bytes, while the GPU computes on the one before.
 import hashlib
 import multiprocessing
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 import numpy as np
 import torch
@@ -24,38 +23,15 @@ from dfer.clips.augment import (
     augment_on_device,
     changes_nothing,
     draw,
-    resize,
     rotate,
-    to_planes,
 )
-from dfer.clips.sampling import sample_frames
+from dfer.clips.evaluation import EvaluationClips, choose
 from dfer.clips.store import ClipStore
 from dfer.settings import AugmentSettings
 
 # Of what is seen of a clip: (epoch, index); where an epoch has it again (epoch, index, how often
 # before), so that other frames and changes are drawn.
 Address = tuple[int, ...]
-
-
-def choose(
-    store: ClipStore, clip: str, frames: int, rng: np.random.Generator | None, sampler: str
-) -> np.ndarray:
-    """Indices (frames,) int64 of the frames that are seen of a clip, in test where `rng` is None.
-
-    Args:
-        sampler: see `dfer.clips.sampling`; or freq_hd, which alone looks at the frames.
-    """
-    if sampler == "freq_hd":
-        return _selected(store, clip, frames)
-    return sample_frames(store.length(clip), frames, rng, sampler)
-
-
-@cache
-def _selected(store: ClipStore, clip: str, frames: int) -> np.ndarray:
-    """Freq-HD's choice, which is the same in every epoch and takes all frames of the clip."""
-    from dfer.clips.freq_hd import select
-
-    return select(store.frames(clip, np.arange(store.length(clip))), frames)
 
 
 class TrainClips:
@@ -91,7 +67,7 @@ class TrainClips:
             rotate(frames, rng.uniform(-1, 1) * self.augment.rotation)
         return frames, maps
 
-    def as_they_are(self) -> "EvaluationClips | None":
+    def as_they_are(self) -> EvaluationClips | None:
         """The same clips as in test, where nothing is drawn for them at random; else None."""
         if self.sampler != "middle" or not changes_nothing(self.augment):
             return None
@@ -143,37 +119,6 @@ class DecodedBatches(Dataset):
         maps = zip(*(maps for _, maps in decoded), strict=True)
         plane, colour = (torch.from_numpy(np.stack(part)) for part in maps)
         return torch.from_numpy(batch), Maps(plane, colour), self.data.labels_of(addresses)
-
-
-class EvaluationClips(Dataset):
-    """Clips as they are: middle frames, resized; an item is addressed by its index."""
-
-    def __init__(
-        self,
-        store: ClipStore,
-        clips: Sequence[str],
-        labels: Sequence[int],
-        *,
-        frames: int,
-        size: int,
-        sampler: str = "segments",
-    ) -> None:
-        self.store, self.clips, self.labels = store, list(clips), list(labels)
-        self.frames, self.size, self.sampler = frames, size, sampler
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        """Frames (T, 3, size, size) uint8 and the class index."""
-        clip = self.clips[index]
-        chosen = choose(self.store, clip, self.frames, None, self.sampler)
-        frames = self.store.frames(clip, chosen, min_size=self.size)
-        pixels = np.empty((self.frames, 3, self.size, self.size), np.uint8)
-        if frames.shape[1:3] != (self.size, self.size):
-            frames = resize(frames, self.size)
-        to_planes(frames, pixels)
-        return torch.from_numpy(pixels), self.labels[index]
 
 
 class EpochBatches(Sampler[list[Address]]):
