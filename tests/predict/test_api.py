@@ -13,7 +13,7 @@ from dfer.errors import UserError
 from dfer.faces.dlib_68 import Dlib68
 from dfer.models.checkpoint import save_run
 from dfer.predict import __main__ as command
-from dfer.predict import api
+from dfer.predict import run as run_module
 from dfer.settings import RunSettings
 
 FACE = data.astronaut()[0:200, 130:330]
@@ -27,8 +27,7 @@ def backend():
 @pytest.fixture
 def run(tmp_path, backend, monkeypatch):
     """The folder of a run."""
-    for module in (api, command):
-        monkeypatch.setattr(module, "open_backend", lambda settings: backend)
+    monkeypatch.setattr(run_module, "open_backend", lambda settings: backend)
     save_run(small_run(), tmp_path / "run/checkpoint.safetensors")
     return tmp_path / "run"
 

@@ -33,6 +33,8 @@ from dfer.files import write_parquet
 from dfer.models.checkpoint import save_run
 from dfer.predict import __main__ as predict
 from dfer.predict import clip as clip_module
+from dfer.predict import run as run_module
+from dfer.predict import strip
 from dfer.predict.face import cut_faces, follow
 from dfer.predict.footage import Clip
 from dfer.predict.windows import Window
@@ -108,7 +110,7 @@ def dlib_68() -> Dlib68:
 @pytest.fixture(autouse=True)
 def opened_once(dlib_68, monkeypatch) -> None:
     """dlib's model is read once for all tests, which takes half a second."""
-    for module in (predict, align):
+    for module in (run_module, align):
         monkeypatch.setattr(module, "open_backend", lambda settings: dlib_68)
 
 
@@ -555,7 +557,7 @@ def test_outputs_are_tried_before_the_work(
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     video = shutil.copy(release / "a" / "plain.mp4", tmp_path)
-    monkeypatch.setattr(predict, "load_run", lambda path: pytest.fail("work began"))
+    monkeypatch.setattr(predict, "open_run", lambda *words, **more: pytest.fail("work began"))
     with unprivileged(tmp_path), pytest.raises(UserError, match=message):
         call("--run", trained, video, flag, tmp_path / name)
 
@@ -599,7 +601,7 @@ def test_what_was_found_is_kept_when_the_disk_fills(trained, release, tmp_path, 
         if path.stem.startswith("odd"):
             raise UserError("the disk is full")
 
-    monkeypatch.setattr(clip_module, "write_strip", full)
+    monkeypatch.setattr(strip, "write_strip", full)
     clips = [release / "a" / "plain.mp4", release / "c" / "odd.mp4", release / "d" / "few.mp4"]
     with pytest.raises(UserError, match="full"):
         table(trained, tmp_path, *clips, "--out-strips", tmp_path / "s")

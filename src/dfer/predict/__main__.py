@@ -9,6 +9,10 @@ face, then the one nearest to it) with the run's own landmark settings, the same
 coding, T frames from the middles of T segments; so its logits are those of
 `dfer.training.evaluate`. The probabilities are their softmax, which nobody has calibrated.
 
+`--run` is the folder of a run, what `dfer export` made of it (a folder or a zip), or its name on
+Hugging Face's hub, user/name. `--onnx` takes the same, as far as it has a model.onnx: then ONNX
+Runtime computes, and torch need not be installed. It has no heat maps.
+
 Input: video files; folders of videos; folders of images, each one clip without times and so one
 window. The content of a folder decides (`dfer.predict.footage.find_clips`).
 
@@ -35,14 +39,11 @@ import cv2
 from dfer.clips.media import refused
 from dfer.clips.progress import Progress
 from dfer.errors import UserError, stage
-from dfer.faces.backends import open_backend
 from dfer.files import NAME_MAX, check_writable, printable
-from dfer.models.checkpoint import load_run
 from dfer.predict.clip import Wanted, predict_clip
 from dfer.predict.footage import Clip, find_clips
-from dfer.predict.run import check_run, find_checkpoint, landmark_settings
+from dfer.predict.run import check_run, landmark_settings, open_faces, open_run
 from dfer.predict.tables import check_suffix, rejects_path, write_tables
-from dfer.training.device import pick_device
 
 
 def usable(paths: Iterable[Path]) -> tuple[list[Clip], list[tuple[Path, str]]]:
@@ -109,7 +110,11 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = top.add_argument
     add("clips", nargs="+", type=Path, help="videos, folders of videos, folders of images")
-    add("--run", required=True, type=Path, help="folder of a trained run")
+    run = top.add_mutually_exclusive_group(required=True)
+    run.add_argument(
+        "--run", help="a trained run: its folder, a folder or zip of `dfer export`, or user/name"
+    )
+    run.add_argument("--onnx", help="the same with a model.onnx, or that file; needs no torch")
     add(
         "--landmark-settings",
         help="JSON: backend and how it follows a face; left out: as for the run's dataset",
@@ -140,9 +145,9 @@ def main(args: argparse.Namespace) -> None:
     names = output_names(clips)
     wanted = Wanted(args.window, stride, args.out_overlays, args.out_strips)
     check_outputs(wanted, args.out, names)
-    run = load_run(find_checkpoint(args.run))
-    check_run(run, args.run, wanted)
-    run.model.to(pick_device(args.threads))
+    source = args.run or args.onnx
+    run = open_run(source, onnx=args.onnx is not None, threads=args.threads)
+    check_run(run, source, wanted)
 
     print(
         f"{run.settings.key}, trained on {run.dataset}, fold {run.fold}, "
@@ -151,7 +156,7 @@ def main(args: argparse.Namespace) -> None:
     if run.synthetic:
         print("It was trained on rendered faces: what it says of real ones means nothing.")
     landmarks = landmark_settings(run, args.landmark_settings)
-    backend = open_backend(landmarks)
+    backend = open_faces(landmarks)
     for path, reason in unused:
         print(printable(f"\n{path}: not used: {reason}"), flush=True)
     rows: list[tuple] = []

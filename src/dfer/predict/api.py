@@ -6,11 +6,11 @@
     model.predict("clip.mp4")
     model.predict(["clip.mp4", "folder of videos"], window=2.0, stride=1.0)
     model.predict(frames)  # the pictures of a clip, (N, H, W, 3) uint8
+    dfer.load("exported.zip"), dfer.load("user/name"), dfer.load("exported/model.onnx")
 
 What comes is what `dfer predict` finds: the same faces, windows and numbers.
 """
 
-import dataclasses
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,18 +19,15 @@ from typing import Literal
 import cv2
 import numpy as np
 import pandas as pd
-import torch
 
 from dfer.clips.progress import Progress
 from dfer.errors import UserError
-from dfer.faces.backends import open_backend
 from dfer.faces.settings import LandmarkSettings
-from dfer.models.checkpoint import TrainedRun, load_run
 from dfer.predict.clip import Outcome, Wanted, predict_clip
 from dfer.predict.footage import Clip, find_clips
-from dfer.predict.run import check_run, find_checkpoint, landmark_settings
+from dfer.predict.predictor import Predictor
+from dfer.predict.run import check_run, landmark_settings, open_faces, open_run
 from dfer.predict.tables import REJECTS, predictions_schema
-from dfer.training.device import pick_device
 
 ARRAY = "frames"  # stands for the file of a clip that is given as an array
 
@@ -40,14 +37,13 @@ class Model:
 
     Attributes:
         classes: labels, in the order of the probabilities.
-        run: all else that is known of it (`dfer.models.checkpoint.TrainedRun`).
+        run: all else that is known of it (`dfer.predict.predictor.Predictor`).
         landmarks: how faces are found.
     """
 
-    def __init__(self, run: TrainedRun, landmarks: LandmarkSettings):
-        self.run = run
-        self.landmarks = landmarks
-        self.backend = open_backend(landmarks)
+    def __init__(self, run: Predictor, landmarks: LandmarkSettings):
+        self.run, self.landmarks = run, landmarks
+        self.backend = open_faces(landmarks)
 
     @property
     def classes(self) -> list[str]:
@@ -146,6 +142,7 @@ def _windows(window: float, stride: float | None) -> Wanted:
 def load(
     run: str | Path,
     *,
+    onnx: bool = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     precision: Literal["auto", "fp32", "bf16"] | None = None,
     threads: int = 1,
@@ -154,25 +151,19 @@ def load(
     """A trained run, ready to predict.
 
     Args:
-        run: its folder (with `checkpoint.safetensors`).
+        run: its folder (with `checkpoint.safetensors`); what `dfer export` made of it, a folder or
+            a zip; the same on Hugging Face's hub, "user/name" or "user/name@revision"; or the path
+            of an exported `model.onnx`.
+        onnx: compute with ONNX Runtime, which needs no torch, wherever the `model.onnx` comes from.
         device: auto: a GPU if there is one.
         precision: of matrix products; None: as it was trained.
         threads: to compute with.
         landmarks: JSON, backend and how it follows a face; None: as for the run's dataset.
 
     Raises:
-        UserError: there is no such run, no such device, or the run cannot predict videos.
+        UserError: there is no such run, it is damaged or may not be read, there is no network or no
+            such device, or the run cannot predict videos.
     """
-    loaded = load_run(find_checkpoint(Path(run)))
-    check_run(loaded, Path(run), Wanted(1.0, 1.0))
-    if precision is not None:
-        train = dataclasses.replace(loaded.settings.train, precision=precision)
-        settings = dataclasses.replace(loaded.settings, train=train)
-        loaded = dataclasses.replace(loaded, settings=settings)
-    chosen = pick_device(threads)
-    if device != "auto":
-        if device == "cuda" and not torch.cuda.is_available():
-            raise UserError("device: there is no GPU here; say cpu, or auto.")
-        chosen = torch.device(device)
-    loaded.model.to(chosen)
+    loaded = open_run(run, onnx=onnx, threads=threads, device=device, precision=precision)
+    check_run(loaded, run, Wanted(1.0, 1.0))
     return Model(loaded, landmark_settings(loaded, landmarks))

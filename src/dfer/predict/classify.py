@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from dfer.analysis.relevance import relevance
-from dfer.clips.loader import EvaluationClips, evaluation_batches
+from dfer.clips.evaluation import EvaluationClips
 from dfer.clips.progress import Progress
 from dfer.clips.store import ClipStore, ShardWriter
-from dfer.models.checkpoint import TrainedRun
 from dfer.predict.face import Footage, cut_faces
+from dfer.predict.predictor import Predictor
 from dfer.predict.windows import Window
-from dfer.training import inference
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Prediction:
     Attributes:
         chosen: int64 (T,), the frames of the clip that the model saw.
         probabilities: float64 (#class,).
-        maps: float32 (T, g, g), `relevance` for the top class; None if not asked for.
+        maps: float32 (T, g, g), `Predictor.heat_maps` for the top class; None if not asked for.
         faces: uint8 RGB (T, FACE_SIZE, FACE_SIZE, 3), as the model saw them; None if not asked for.
     """
 
@@ -50,7 +47,7 @@ class Prediction:
 
 @contextmanager
 def stored(
-    run: TrainedRun, footage: Footage, windows: Sequence[Window]
+    run: Predictor, footage: Footage, windows: Sequence[Window]
 ) -> Iterator[EvaluationClips]:
     """The faces of windows, as long as the `with` block lasts, as the run takes test clips.
 
@@ -87,25 +84,23 @@ class _Windows(EvaluationClips):
         super().__init__(*words, **more)
         self._progress = progress
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         if self._progress is not None:
             self._progress.at(index / len(self))
         return super().__getitem__(index)
 
 
 def classify(
-    run: TrainedRun, data: EvaluationClips, windows: Sequence[Window], *, maps: bool
+    run: Predictor, data: EvaluationClips, windows: Sequence[Window], *, maps: bool
 ) -> list[Prediction]:
     """Predict windows, one by one: none changes another's numbers.
 
     Args:
-        run: its model on the device to use.
         data: as `stored` gives them, of these windows.
         maps: whether to make heat maps.
     """
-    logits = inference.predict(run, data, batch=1, workers=0)
-    probabilities = logits.double().softmax(dim=1).numpy()
-    heat = heat_maps(run, data, probabilities.argmax(1)) if maps else [None] * len(windows)
+    probabilities = softmax(run.logits(data))
+    heat = run.heat_maps(data, probabilities.argmax(1)) if maps else [None] * len(windows)
     count, sampler = run.settings.model.frames, run.settings.train.sampler
     return [
         Prediction(window, window.chosen(count, sampler), row, map_)
@@ -113,11 +108,8 @@ def classify(
     ]
 
 
-def heat_maps(run: TrainedRun, data: EvaluationClips, labels: np.ndarray) -> list[np.ndarray]:
-    """`relevance` of each clip of `data` for its label, float32 (T, g, g)."""
-    normalise = run.normalise
-    maps = []
-    for (frames, _), label in zip(evaluation_batches(data, 1, 0), labels, strict=True):
-        clips = normalise(frames)
-        maps.append(relevance(run.model, clips, torch.tensor([label]))[0].cpu().numpy())
-    return maps
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Logits (clips, #class) → probabilities, float64."""
+    logits = logits.astype(np.float64)
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)

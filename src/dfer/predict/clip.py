@@ -7,18 +7,16 @@ from pathlib import Path
 import av
 import numpy as np
 
-from dfer.clips.loader import EvaluationClips
+from dfer.clips.evaluation import EvaluationClips
 from dfer.clips.media import refused
 from dfer.clips.progress import Progress
 from dfer.clips.video import ClipError
 from dfer.faces.settings import LandmarkSettings
 from dfer.faces.track import Backend
-from dfer.models.checkpoint import TrainedRun
 from dfer.predict.classify import Prediction, classify, stored
 from dfer.predict.face import Footage, follow
 from dfer.predict.footage import Clip
-from dfer.predict.overlay import write_overlay
-from dfer.predict.strip import write_strip
+from dfer.predict.predictor import Predictor
 from dfer.predict.windows import Window
 
 TOP = 3  # classes in the print-out
@@ -68,7 +66,7 @@ class Outcome:
 
 
 def predict_clip(
-    run: TrainedRun,
+    run: Predictor,
     clip: Clip,
     name: str,
     backend: Backend,
@@ -79,7 +77,6 @@ def predict_clip(
     """Predict all windows of a clip that show a face; a clip that cannot be used is a reject.
 
     Args:
-        run: its model on the device to use.
         name: of the clip's pictures, without suffix.
         backend: of `landmarks`.
         progress: told of each frame that is read; None: nobody is.
@@ -112,7 +109,7 @@ def predict_clip(
 
 
 def predict_windows(
-    run: TrainedRun, footage: Footage, windows: Sequence[Window], name: str, wanted: Wanted
+    run: Predictor, footage: Footage, windows: Sequence[Window], name: str, wanted: Wanted
 ) -> list[Prediction]:
     """Classify windows, each with a face somewhere, and write the pictures that are wanted.
 
@@ -121,7 +118,7 @@ def predict_windows(
     """
     predictions: list[Prediction] = []
     if windows:
-        maps = wanted.maps and run.settings.model.uses_clip
+        maps = wanted.maps and not run.no_maps
         with stored(run, footage, windows) as data:
             predictions = classify(run, data, windows, maps=maps)
             if wanted.faces:
@@ -129,14 +126,13 @@ def predict_windows(
                     replace(prediction, faces=faces_of(data, prediction))
                     for prediction in predictions
                 ]
-            for prediction in predictions if wanted.strips is not None else ():
-                path = wanted.strips / f"{name}-{prediction.window.number:03}.png"
-                write_strip(path, footage, prediction, faces_of(data, prediction), run.classes)
-                if footage.progress is not None:
-                    footage.progress.say()
+            if wanted.strips is not None:
+                _write_strips(wanted.strips, name, footage, predictions, data, run.classes)
         if footage.progress is not None:
             footage.progress.passed()
     if wanted.overlays is not None:
+        from dfer.predict.overlay import write_overlay
+
         write_overlay(wanted.overlays / f"{name}.mp4", footage, predictions, run.classes)
     return predictions
 
@@ -144,6 +140,24 @@ def predict_windows(
 def faces_of(data: EvaluationClips, prediction: Prediction) -> np.ndarray:
     """The faces that the model saw in a window, uint8 RGB (T, FACE_SIZE, FACE_SIZE, 3)."""
     return data.store.frames(str(prediction.window.number), range(data.frames))
+
+
+def _write_strips(
+    folder: Path,
+    name: str,
+    footage: Footage,
+    predictions: Sequence[Prediction],
+    data: EvaluationClips,
+    classes: Sequence[str],
+) -> None:
+    """Write the picture of each window."""
+    from dfer.predict.strip import write_strip  # which needs torch
+
+    for prediction in predictions:
+        path = folder / f"{name}-{prediction.window.number:03}.png"
+        write_strip(path, footage, prediction, faces_of(data, prediction), classes)
+        if footage.progress is not None:
+            footage.progress.say()
 
 
 def reason_against(share: float, least: float) -> str:

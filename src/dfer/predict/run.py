@@ -1,15 +1,151 @@
-"""The run that predicts: where its checkpoint is, how it finds faces, what it cannot do."""
+"""The run that predicts: where its files are, how it finds faces, what it cannot do.
 
-from pathlib import Path
+A trained run is given as
+
+    results/demo/runs/<settings>/fold1-seed0     the folder of a run
+    folder/, folder.zip                          what `dfer export` wrote
+    user/name, user/name@revision                the same on Hugging Face's hub
+    folder/model.onnx                            to be computed by ONNX Runtime, without torch
+"""
+
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from dfer.errors import UserError
-from dfer.faces.backends import parse_settings, read_settings
+from dfer.faces.backends import open_backend, parse_settings, read_settings
 from dfer.faces.settings import LandmarkSettings
+from dfer.faces.track import Backend
 from dfer.files import check_readable
-from dfer.models.checkpoint import TrainedRun
 from dfer.predict.clip import Wanted
+from dfer.predict.package import CONFIG, GRAPH, WEIGHTS, check_content, read_config
+from dfer.predict.predictor import Predictor
 
-RUNS = "results/*/runs/*/*/checkpoint.safetensors"
+CHECKPOINT = "checkpoint.safetensors"  # of a run's folder
+RUNS = f"results/*/runs/*/*/{CHECKPOINT}"
+
+
+def open_run(source: str | Path, *, onnx: bool = False, threads: int = 1, **torch: Any) -> Predictor:
+    """A trained run, ready to compute.
+
+    Args:
+        source: see above.
+        onnx: compute with ONNX Runtime, also where `source` does not end with .onnx.
+        threads: to compute with.
+        torch: device and precision, see `dfer.predict.api.load`; not with ONNX Runtime.
+
+    Raises:
+        UserError: there is no such run, it is damaged, or it cannot be computed so.
+    """
+    if onnx or str(source).endswith(".onnx"):
+        return _with_onnx(source, threads, torch)
+    return _with_torch(source, threads, torch)
+
+
+def _with_torch(source: str | Path, threads: int, options: dict[str, Any]) -> Predictor:
+    try:
+        from dfer.models.checkpoint import load_run
+        from dfer.predict.with_torch import TorchRun
+    except ImportError as error:
+        raise UserError(
+            f"{source}: torch cannot be imported ({error}). Install it, or give a model.onnx, "
+            "which needs none."
+        ) from None
+    with folder_of(source, WEIGHTS) as folder:
+        if not _is_package(folder):
+            run = load_run(find_checkpoint(folder))
+        else:
+            config = read_config(folder / CONFIG)
+            check_content(folder / WEIGHTS, config, WEIGHTS)
+            try:
+                run = load_run(folder / WEIGHTS)
+            except UserError as error:
+                raise UserError(
+                    f"{source}: exported by dfer {config.dfer_version}, and this is "
+                    f"{metadata.version('dfer')}, which cannot use it: {error}"
+                ) from None
+    return TorchRun.on(run, threads=threads, **options)
+
+
+def _with_onnx(source: str | Path, threads: int, options: dict[str, Any]) -> Predictor:
+    from dfer.predict.with_onnx import open_onnx
+
+    if set(options.values()) - {None, "auto", "cpu", "fp32"}:
+        raise UserError(
+            f"{source}: ONNX Runtime computes in fp32 on the CPU here. Leave out device and "
+            "precision, or let torch compute."
+        )
+    with folder_of(source, GRAPH) as folder:
+        graph = Path(source) if str(source).endswith(".onnx") else folder / GRAPH
+        if os.path.exists(folder / CHECKPOINT) and not _is_package(folder):
+            raise UserError(
+                f"{source}: a run has no graph. Export it first: "
+                f"dfer export {source} --to <folder> --onnx"
+            )
+        config = read_config(folder / CONFIG)
+        check_content(graph, config, GRAPH)
+        return open_onnx(graph, config, threads)
+
+
+def _is_package(folder: Path) -> bool:
+    """Whether a folder is what `dfer export` writes, or a part of it."""
+    return any(os.path.exists(folder / name) for name in (CONFIG, WEIGHTS, GRAPH))
+
+
+@contextmanager
+def folder_of(source: str | Path, file: str) -> Iterator[Path]:
+    """The folder where a trained run's files are, as long as the `with` block lasts.
+
+    Args:
+        source: as in `open_run`.
+        file: of a package that is needed beside its config.json.
+
+    Raises:
+        UserError: there is none.
+    """
+    from dfer.predict.hub import download, is_hub_id
+
+    path = Path(source)
+    if os.path.isdir(path):
+        yield path
+    elif path.suffix == ".onnx":
+        yield path.parent
+    elif os.path.isfile(path) and zipfile.is_zipfile(path):
+        with tempfile.TemporaryDirectory() as folder:
+            _unpack(path, Path(folder), {CONFIG, file, CHECKPOINT})
+            yield Path(folder)
+    elif is_hub_id(str(source)) and not _is_local(path):
+        yield download(str(source), file)
+    else:
+        yield find_checkpoint(path).parent
+
+
+def _is_local(path: Path) -> bool:
+    """Whether a/b is meant as a path, though it does not exist: where a does, or is `results`."""
+    return os.path.lexists(path.parts[0]) or path.parts[0] == RUNS.partition("/")[0]
+
+
+def _unpack(path: Path, folder: Path, names: set[str]) -> None:
+    """Take files of these names out of a zip: at its top, or in the one folder that it holds.
+
+    Raises:
+        UserError: the zip is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                inside = PurePosixPath(member.filename)
+                if inside.name in names and len(inside.parts) <= 2:
+                    with archive.open(member) as packed, open(folder / inside.name, "wb") as out:
+                        shutil.copyfileobj(packed, out)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UserError(f"{path}: not a whole zip ({error}). Copy it again.") from None
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -19,7 +155,7 @@ def find_checkpoint(path: Path) -> Path:
         UserError: there is none, and the message lists the runs below `results/`; or it may not be
             read.
     """
-    checkpoint = path / "checkpoint.safetensors"
+    checkpoint = path / CHECKPOINT
     try:
         check_readable(checkpoint)
         return checkpoint
@@ -27,10 +163,13 @@ def find_checkpoint(path: Path) -> Path:
         pass
     runs = sorted(str(file.parent) for file in Path().glob(RUNS))
     listed = "\n  ".join(["Trained runs here:", *runs]) if runs else "Train one first."
-    raise UserError(f"{path}: no trained run (checkpoint.safetensors) in this folder. {listed}")
+    raise UserError(
+        f"{path}: no trained run ({CHECKPOINT}) in this folder, nor what `dfer export` writes. "
+        f"{listed}"
+    )
 
 
-def landmark_settings(run: TrainedRun, given: str | None) -> LandmarkSettings:
+def landmark_settings(run: Predictor, given: str | None) -> LandmarkSettings:
     """How faces are found: as `given` in JSON, or else as for the run's own dataset.
 
     A run of a release's own face crops has no settings. It gets dlib, and a note says so.
@@ -46,7 +185,22 @@ def landmark_settings(run: TrainedRun, given: str | None) -> LandmarkSettings:
     return LandmarkSettings("dlib")
 
 
-def check_run(run: TrainedRun, path: Path, wanted: Wanted) -> None:
+def open_faces(settings: LandmarkSettings) -> Backend:
+    """The backend of these settings.
+
+    Raises:
+        UserError: it needs a package that is not installed.
+    """
+    try:
+        return open_backend(settings)
+    except ImportError as error:
+        raise UserError(
+            f"landmark settings: {settings.backend} cannot be imported ({error}). Install what it "
+            """needs, or let dlib find the faces: --landmark-settings '{"backend": "dlib"}'"""
+        ) from None
+
+
+def check_run(run: Predictor, source: str | Path, wanted: Wanted) -> None:
     """Refuse what a run's method cannot do.
 
     Raises:
@@ -54,11 +208,8 @@ def check_run(run: TrainedRun, path: Path, wanted: Wanted) -> None:
     """
     if run.settings.train.sampler == "freq_hd":
         raise UserError(
-            f"{path}: its frames are chosen by what a whole clip of its dataset shows, so windows "
+            f"{source}: its frames are chosen by what a whole clip of its dataset shows, so windows "
             "of a video cannot be predicted. Choose a run with another sampler."
         )
-    if not run.settings.model.uses_clip and (wanted.overlays or wanted.strips):
-        raise UserError(
-            f"{path}: heat maps are drawn of methods on CLIP, and this is {run.settings.method}. "
-            "Leave out --out-overlays and --out-strips."
-        )
+    if run.no_maps and (wanted.overlays or wanted.strips):
+        raise UserError(f"{source}: {run.no_maps}. Leave out --out-overlays and --out-strips.")
