@@ -97,6 +97,15 @@ def complete(tmp_path_factory, prepared):
 
 
 @pytest.fixture(scope="session")
+def onnx_package(tmp_path_factory):
+    """The package of a small run with model.onnx; its run is in the folder beside it."""
+    pytest.importorskip("onnxscript")
+    from packages import write_package
+
+    return write_package(tmp_path_factory.mktemp("onnx"), "--onnx")
+
+
+@pytest.fixture(scope="session")
 def wheel(request, tmp_path_factory):
     """The face model's wheel, fetched once into pytest's cache, if there is one."""
     cache = getattr(request.config, "cache", None)

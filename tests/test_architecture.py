@@ -28,7 +28,7 @@ GROUND = (
 LIBRARIES = ("datasets", "faces", "clips", "models")
 PACKAGES = (  # each may import what stands left of it
     *("prepare", "check", "training", "analysis", "figures", "tuning"),
-    *("tables", "report", "demo", "predict", "app", "dag", "__main__"),
+    *("tables", "report", "demo", "predict", "app", "sharing", "dag", "__main__"),
     "completion",
 )
 

@@ -22,6 +22,8 @@ COMMANDS = {  # heading → command → its module
     "Use a trained run": {
         "predict": "dfer.predict.__main__",
         "app": "dfer.app.__main__",
+        "export": "dfer.sharing.export",
+        "upload": "dfer.sharing.upload",
     },
     "Before and beside the workflow": {
         "why": "dfer.why",

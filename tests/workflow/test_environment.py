@@ -22,6 +22,14 @@ def test_conda_and_pip_install_the_same():
     assert project["requires-python"] == f">={python.partition('=')[2]}"
 
 
+def test_extras_are_tested_in_the_versions_that_they_name():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    for name in ("hub", "onnx"):
+        assert set(extras[name]) <= set(extras["test"]), name
+
+
 def test_the_version_is_the_same_wherever_it_stands():
     """In the package, the citation, and the newest release of the changelog."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
