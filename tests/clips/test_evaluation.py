@@ -1,4 +1,4 @@
-"""Test clips: their frames, and pixels that are torch's own to the bit though no torch is loaded."""
+"""Test clips: their frames, and pixels that are torch's to the bit though none is loaded."""
 
 import subprocess
 import sys

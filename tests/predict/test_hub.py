@@ -1,4 +1,4 @@
-"""Packages from a hub on 127.0.0.1, each in a process of its own: the client reads HF_ENDPOINT once."""
+"""Packages from a hub on 127.0.0.1, in processes of their own: HF_ENDPOINT is read once."""
 
 import os
 import subprocess
@@ -38,7 +38,7 @@ def packages(tmp_path_factory):
 
 @pytest.fixture
 def hub(packages, tmp_path):
-    """The hub with some models, `look`, which says what a new process makes of names, and `call`."""
+    """The hub with some models; `look` says what a new process makes of names."""
     with serve() as running:
         good = running.models["me/faces"] = Model()
         good.commit(packages[0] | {"code.py": b"raise SystemExit", "optimiser.pkl": b"\0" * 9})

@@ -21,7 +21,9 @@ class Blocked:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocked())
 """
-PREDICT = BLOCKED + """
+PREDICT = (
+    BLOCKED
+    + """
 sys.argv[0] = "dfer"
 from dfer.__main__ import main
 try:
@@ -29,20 +31,22 @@ try:
 finally:
     assert "torch" not in sys.modules
 """
-LOAD = BLOCKED + """
+)
+LOAD = (
+    BLOCKED
+    + """
 import dfer
 for source in sys.argv[2:]:
     model = dfer.load(source, onnx=True)
     found = model.predict(sys.argv[1])
     print(model.classes[0], *found.filter(like="probability").to_numpy().ravel().tolist())
 """
+)
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    return write_video(
-        tmp_path_factory.mktemp("video") / "clip.mp4", [scene(n) for n in range(30)]
-    )
+    return write_video(tmp_path_factory.mktemp("video") / "clip.mp4", [scene(n) for n in range(30)])
 
 
 def without_torch(program, *words):
@@ -87,9 +91,7 @@ def test_what_needs_torch_says_so(onnx_package, video, tmp_path):
     done = without_torch(PREDICT, "--onnx", onnx_package, "--out-strips", tmp_path, video)
     assert done.returncode == 1 and "heat maps need gradients" in done.stderr
     networks = '{"backend": "face_alignment"}'
-    done = without_torch(
-        PREDICT, "--onnx", onnx_package, "--landmark-settings", networks, video
-    )
+    done = without_torch(PREDICT, "--onnx", onnx_package, "--landmark-settings", networks, video)
     assert done.returncode == 1 and "face_alignment cannot be imported" in done.stderr
     assert "let dlib find the faces" in done.stderr
 

@@ -95,5 +95,5 @@ def test_a_harmed_package_stays_here(tmp_path):
     package = write_package(tmp_path, synthetic=True)
     with open(package / "model.safetensors", "ab") as file:
         file.write(b"\0")
-    with pytest.raises(UserError, match="not the file that config.json"):
+    with pytest.raises(UserError, match=r"not the file that config\.json"):
         upload.upload(package, read_config(package / CONFIG), "me/faces", public=False)

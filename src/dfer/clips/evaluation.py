@@ -1,4 +1,4 @@
-"""Clips as they are in test: the frames that a sampler chooses, of the model's size; without torch."""
+"""Clips as they are in test: chosen frames of the model's size; without torch."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -2,9 +2,9 @@
 
 They are resized to the pixels of torch's bilinear filter with antialiasing, bit by bit. A pixel of
 the result is the mean of those of the frame, weighted by a triangle about its place, one pixel wide
-to each side, or one of the result where that is larger. Along rows, then along columns, each rounded
-to 8 bits. torch does it on whole numbers: weights are scaled to 16 bits, and half a unit is added
-before the sum is cut. float32 adds such numbers exactly below 2²⁴, float64 all of them.
+to each side, or one of the result where that is larger: along rows, then along columns, rounded to
+8 bits both times. torch does it on whole numbers: weights are scaled to 16 bits, and half a unit is
+added before the sum is cut. float32 adds such numbers exactly below 2²⁴, float64 all of them.
 """
 
 from functools import cache
@@ -37,7 +37,7 @@ def to_planes(frames: np.ndarray, out: np.ndarray) -> None:
 
 @cache
 def _filter(length: int, size: int) -> tuple[np.ndarray, int]:
-    """Whole weights (size, length) of pixels along an axis, and by how many bits they are scaled."""
+    """Whole weights (size, length) of pixels along an axis, and the bits they are scaled by."""
     step = length / size
     reach = max(step, 1.0)
     centres = step * (np.arange(size) + 0.5)

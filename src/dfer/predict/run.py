@@ -31,7 +31,9 @@ CHECKPOINT = "checkpoint.safetensors"  # of a run's folder
 RUNS = f"results/*/runs/*/*/{CHECKPOINT}"
 
 
-def open_run(source: str | Path, *, onnx: bool = False, threads: int = 1, **torch: Any) -> Predictor:
+def open_run(
+    source: str | Path, *, onnx: bool = False, threads: int = 1, **torch: Any
+) -> Predictor:
     """A trained run, ready to compute.
 
     Args:
@@ -208,8 +210,8 @@ def check_run(run: Predictor, source: str | Path, wanted: Wanted) -> None:
     """
     if run.settings.train.sampler == "freq_hd":
         raise UserError(
-            f"{source}: its frames are chosen by what a whole clip of its dataset shows, so windows "
-            "of a video cannot be predicted. Choose a run with another sampler."
+            f"{source}: its frames are chosen by what a whole clip of its dataset shows, so "
+            "windows of a video cannot be predicted. Choose a run with another sampler."
         )
     if run.no_maps and (wanted.overlays or wanted.strips):
         raise UserError(f"{source}: {run.no_maps}. Leave out --out-overlays and --out-strips.")

@@ -1,9 +1,8 @@
-"""The model card of a run, as Hugging Face's hub shows it: what it is, how good, under which protocol,
-and what it must not be taken for.
+"""The model card of a run, as Hugging Face's hub shows it: results, protocol, limits.
 
-Its front matter has the metrics where the hub looks for them. A number stands here with its interval,
-over which clips, and with the rule by which the weights were chosen. Of synthetic data the card says
-so before all else.
+Its front matter has the metrics where the hub looks for them. A number stands with its interval,
+with the clips that it is of, and the rule by which the weights were chosen. Of synthetic data the
+card says so before all else.
 """
 
 from collections.abc import Sequence
@@ -29,8 +28,8 @@ METRICS = {  # name → what it is, as the hub calls it
     "UAR": ("recall", "UAR: mean recall over classes, %"),
 }
 SYNTHETIC = (
-    "**SYNTHETIC.** Trained and tested on rendered faces, never on people. Its numbers show that the "
-    "workflow works. What it says of a real face means nothing."
+    "**SYNTHETIC.** Trained and tested on rendered faces, never on people. Its numbers show that "
+    "the workflow works. What it says of a real face means nothing."
 )
 AGREEMENT = (
     "DFEW, FERV39k and MAFW are given under agreement with their authors, for research. Whether "
@@ -174,7 +173,10 @@ def _protocol(run: TrainedRun, record: dict[str, Any] | None) -> str:
         ("protocol", run.settings.protocol or "the workflow's own"),
         ("frames", f"{model.frames} of a clip (`{train.sampler}`), {run.image_size} pixels a side"),
         ("faces", _faces(run)),
-        ("class words", ", ".join(f"{c}: {w}" for c, w in zip(run.classes, run.words, strict=True))),
+        (
+            "class words",
+            ", ".join(f"{c}: {w}" for c, w in zip(run.classes, run.words, strict=True)),
+        ),
         ("settings", f"`{run.settings.key}`, in full in config.json"),
     ]
     if record is not None:
@@ -192,8 +194,8 @@ def _usage() -> str:
     return (
         "```python\nimport dfer\n\n"
         'dfer.load("user/name").predict("clip.mp4")  # or the path of this folder\n```\n\n'
-        "Where there is a model.onnx, `dfer predict --onnx model.onnx clip.mp4` needs no torch. Its "
-        "input `frames` is (batch, T, 3, S, S) uint8, RGB, aligned faces; its output are logits."
+        "Where there is a model.onnx, `dfer predict --onnx model.onnx clip.mp4` needs no torch. "
+        "Its input `frames` is (batch, T, 3, S, S) uint8, RGB, aligned faces; `logits` come out."
     )
 
 

@@ -3,9 +3,9 @@
     dfer export results/demo/runs/<settings>/fold1-seed0 --to folder/ --onnx
     dfer export results/demo/runs/<settings>/fold1-seed0 --to package.zip
 
-The files are those of `dfer.predict.package`. The card is made from what lies beside the checkpoint:
-run.json, and predictions.parquet, of which it tells metrics with their intervals. Paths of this
-machine are left out. Equal runs give equal bytes.
+The files are those of `dfer.predict.package`. The card is made from what lies beside the
+checkpoint: run.json, and predictions.parquet, of which it tells metrics with their intervals. Paths
+of this machine are left out. Equal runs give equal bytes.
 """
 
 import argparse
@@ -125,7 +125,9 @@ def read_record(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}). Delete it, and train the run again.") from None
+        raise UserError(
+            f"{path}: not JSON ({error}). Delete it, and train the run again."
+        ) from None
 
 
 def digest(path: Path) -> str:

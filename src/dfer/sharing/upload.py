@@ -3,9 +3,9 @@
     dfer upload folder/ --to user/name --i-may-share-these-weights
 
 Whoever has weights has something of the clips that they were trained on. So this asks you to say
-that you may share them, by a flag that nothing else sets; of synthetic data it does not ask. All files
-go up in one commit, after their digests have been compared. `HF_ENDPOINT` names another hub than
-huggingface.co.
+that you may share them, by a flag that nothing else sets; of synthetic data it does not ask. All
+files go up in one commit, after their digests have been compared. `HF_ENDPOINT` names another hub
+than huggingface.co.
 """
 
 import argparse
