@@ -102,7 +102,7 @@ def onnx_package(tmp_path_factory):
     pytest.importorskip("onnxscript")
     from packages import write_package
 
-    return write_package(tmp_path_factory.mktemp("onnx"), "--onnx")
+    return write_package(tmp_path_factory.mktemp("onnx"), "--with-onnx")
 
 
 @pytest.fixture(scope="session")

@@ -90,6 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.command == "POST" and path == "/api/repos/create":
             return self._create(json.loads(body))
+        if path == "/api/validate-yaml":
+            return self._send(200, {"errors": [], "warnings": []})
         match = re.fullmatch(r"/(?:api/models/)?([\w.-]+/[\w.-]+)(?:/(.*))?", path)
         model = self.hub.models.get(match[1]) if match else None
         if model is None:
@@ -129,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = f"{asked.get('organization') or 'me'}/{asked['name']}"
         if name in self.hub.models:
             return self._send(409, {"error": "there already", "url": f"{self.hub.address}/{name}"})
-        self.hub.models[name] = Model(private=asked.get("private", False))
+        self.hub.models[name] = Model(private=asked.get("visibility") == "private")
         self.hub.models[name].commit({".gitattributes": b""})
         return self._send(200, {"url": f"{self.hub.address}/{name}"})
 

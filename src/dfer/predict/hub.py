@@ -74,7 +74,7 @@ def hub_errors(name: str) -> Iterator[None]:
             f"{name}: no such folder here, and the hub cannot be reached ({_first_line(error)}). "
             "Try again with a network; what has been downloaded once needs none."
         ) from None
-    except (errors.HFValidationError, ValueError) as error:
+    except errors.HFValidationError as error:
         raise UserError(f"{name}: not a name of the hub's ({_first_line(error)}).") from None
     except errors.HfHubHTTPError as error:
         rights = error.response is not None and error.response.status_code in (401, 403)

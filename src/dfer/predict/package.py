@@ -101,7 +101,11 @@ def check_content(path: Path, config: Config, name: str) -> None:
     if name not in config.sha256:
         raise UserError(
             f"{path}: this package was exported without {name}. "
-            + ("Export the run again, with --onnx." if name == GRAPH else "Export the run again.")
+            + (
+                "Export the run again, with --with-onnx."
+                if name == GRAPH
+                else "Export the run again."
+            )
         )
     try:
         with open(path, "rb") as file:

@@ -88,7 +88,7 @@ def _with_onnx(source: str | Path, threads: int, options: dict[str, Any]) -> Pre
         if os.path.exists(folder / CHECKPOINT) and not _is_package(folder):
             raise UserError(
                 f"{source}: a run has no graph. Export it first: "
-                f"dfer export {source} --to <folder> --onnx"
+                f"dfer export {source} --to <folder> --with-onnx"
             )
         config = read_config(folder / CONFIG)
         check_content(graph, config, GRAPH)

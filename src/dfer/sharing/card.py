@@ -7,16 +7,18 @@ card says so before all else.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from dfer.errors import UserError
 from dfer.files import read_parquet
-from dfer.models.checkpoint import TrainedRun
 from dfer.tables.summary import summarise
 from dfer.training.metrics import confusion, recalls
+
+if TYPE_CHECKING:  # torch, which an upload can do without
+    from dfer.models.checkpoint import TrainedRun
 
 RULES = {
     "last": "the last epoch: no choice is made",
@@ -51,7 +53,7 @@ class Scores(NamedTuple):
     clips: pd.Series
 
 
-def scores(run: TrainedRun, path: Path) -> Scores | None:
+def scores(run: "TrainedRun", path: Path) -> Scores | None:
     """What the predictions of a run say of it; None where it has not been evaluated.
 
     Raises:
@@ -80,7 +82,7 @@ def scores(run: TrainedRun, path: Path) -> Scores | None:
 
 
 def model_card(
-    run: TrainedRun, record: dict[str, Any] | None, found: Scores | None, licence: str | None
+    run: "TrainedRun", record: dict[str, Any] | None, found: Scores | None, licence: str | None
 ) -> str:
     """The text of README.md.
 
@@ -100,7 +102,7 @@ def model_card(
     return f"---\n{_front_matter(run, found, licence)}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
-def _front_matter(run: TrainedRun, found: Scores | None, licence: str | None) -> str:
+def _front_matter(run: "TrainedRun", found: Scores | None, licence: str | None) -> str:
     """What the hub reads, in YAML."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -133,7 +135,7 @@ def _front_matter(run: TrainedRun, found: Scores | None, licence: str | None) ->
     return data.to_yaml()
 
 
-def _opening(run: TrainedRun) -> str:
+def _opening(run: "TrainedRun") -> str:
     classes = ", ".join(run.classes)
     return (
         "Dynamic facial expression recognition: a clip of a face goes in, one of "
@@ -142,7 +144,7 @@ def _opening(run: TrainedRun) -> str:
     )
 
 
-def _results(run: TrainedRun, found: Scores | None) -> list[str]:
+def _results(run: "TrainedRun", found: Scores | None) -> list[str]:
     if found is None:
         return ["This run has not been evaluated."]
     synthetic = " (synthetic)" * run.synthetic
@@ -164,7 +166,7 @@ def _results(run: TrainedRun, found: Scores | None) -> list[str]:
     ]
 
 
-def _protocol(run: TrainedRun, record: dict[str, Any] | None) -> str:
+def _protocol(run: "TrainedRun", record: dict[str, Any] | None) -> str:
     train, model = run.settings.train, run.settings.model
     rows = [
         ("data set", run.dataset + " (synthetic: rendered faces)" * run.synthetic),
@@ -199,7 +201,7 @@ def _usage() -> str:
     )
 
 
-def _limits(run: TrainedRun, found: Scores | None) -> list[str]:
+def _limits(run: "TrainedRun", found: Scores | None) -> list[str]:
     said = [SYNTHETIC] if run.synthetic else []
     said += [
         f"It has seen faces of {run.dataset} alone, in {run.dataset}'s classes. On other people, "
@@ -220,12 +222,12 @@ def _limits(run: TrainedRun, found: Scores | None) -> list[str]:
     return said
 
 
-def _licence(run: TrainedRun, licence: str | None) -> str:
+def _licence(run: "TrainedRun", licence: str | None) -> str:
     given = f"Weights: {licence}." if licence else "No licence is given for these weights."
     return given if run.synthetic else f"{given} {AGREEMENT}"
 
 
-def _faces(run: TrainedRun) -> str:
+def _faces(run: "TrainedRun") -> str:
     if run.landmarks is None:
         return "as the release crops them"
     return ", ".join(f"{key} {value}" for key, value in run.landmarks.items())

@@ -1,6 +1,6 @@
 """A trained run → a package for others: weights, configuration, a model card, and ONNX if wanted.
 
-    dfer export results/demo/runs/<settings>/fold1-seed0 --to folder/ --onnx
+    dfer export results/demo/runs/<settings>/fold1-seed0 --to folder/ --with-onnx
     dfer export results/demo/runs/<settings>/fold1-seed0 --to package.zip
 
 The files are those of `dfer.predict.package`. The card is made from what lies beside the
@@ -150,14 +150,14 @@ def parser() -> argparse.ArgumentParser:
     add = top.add_argument
     add("run", type=Path, help="folder of a trained run")
     add("--to", type=Path, required=True, help="where it goes (a folder, or a name with .zip)")
-    add("--onnx", action="store_true", help="write model.onnx, too, and compare it with torch")
+    add("--with-onnx", action="store_true", help="write model.onnx, too, and compare it with torch")
     add("--licence", help="of the weights, as the hub calls it (apache-2.0); left out: none")
     return top
 
 
 def main(args: argparse.Namespace) -> None:
     """Export, and say what to do next."""
-    options = {"onnx": args.onnx, "licence": args.licence}
+    options = {"onnx": args.with_onnx, "licence": args.licence}
     if args.to.suffix == ".zip":
         check_writable(args.to)
         with tempfile.TemporaryDirectory() as folder:

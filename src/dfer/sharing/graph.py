@@ -7,6 +7,7 @@ refused where it does not give what torch gives.
 
 import copy
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -78,7 +79,7 @@ def write_graph(run: TrainedRun, path: Path) -> float:
     if size > LARGEST:
         raise UserError(
             f"{path}: {method} has weights of {size / 2**30:.1f} GiB, and a file of ONNX holds "
-            "less than 2. Leave out --onnx."
+            "less than 2. Leave out --with-onnx."
         )
     frames = _frames(run, max(BATCHES))
     with torch.no_grad(), _without_fast_path():
@@ -89,7 +90,7 @@ def write_graph(run: TrainedRun, path: Path) -> float:
         except Exception as error:  # whatever the exporter meets, it is this method's
             raise UserError(
                 f"{path}: {method} cannot be exported to ONNX ({type(error).__name__}: "
-                f"{str(error).splitlines()[0]}). Leave out --onnx."
+                f"{str(error).splitlines()[0]}). Leave out --with-onnx."
             ) from error
     write_bytes(content, path)
     try:
@@ -102,9 +103,9 @@ def write_graph(run: TrainedRun, path: Path) -> float:
 def _exported(whole: Graph, frames: Tensor) -> bytes:
     """The bytes of the graph; equal runs give equal ones."""
     shapes = {INPUT: {0: torch.export.Dim("batch")}}
-    program = torch.export.export(whole, (frames,), dynamic_shapes=shapes, strict=False)
     names = {"input_names": [INPUT], "output_names": [OUTPUT]}
     with _quiet():
+        program = torch.export.export(whole, (frames,), dynamic_shapes=shapes, strict=False)
         made = torch.onnx.export(program, (), **names, dynamo=True, verbose=False)
     model = made.model_proto
     _forget_origin(model)
@@ -134,13 +135,13 @@ def _compare(path: Path, frames: np.ndarray, expected: np.ndarray, method: str) 
         except Exception as error:  # ONNX Runtime's own, of no public class
             raise UserError(
                 f"{path}: {method} cannot be exported to ONNX: a batch of {batch} fails "
-                f"({str(error).splitlines()[0]}). Leave out --onnx."
+                f"({str(error).splitlines()[0]}). Leave out --with-onnx."
             ) from None
         largest = max(largest, float(np.abs(found - expected[:batch]).max()))
         if not np.allclose(found, expected[:batch], rtol=TOLERANCE, atol=TOLERANCE):
             raise UserError(
                 f"{path}: {method} cannot be exported to ONNX: its logits are off by {largest:.2g} "
-                f"in a batch of {batch}. Leave out --onnx."
+                f"in a batch of {batch}. Leave out --with-onnx."
             )
     return largest
 
@@ -163,12 +164,14 @@ def _without_fast_path() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter's optimiser logs of each node that it leaves alone."""
+    """Without what the exporter remarks of its own doing; its result is compared with torch's."""
     logger = logging.getLogger("onnxscript")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logger.setLevel(before)
 
