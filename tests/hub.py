@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             ]
             return self._send(200, {"files": files})
         if verb == "commit":
-            return self._commit(model, body)
+            return self._commit(match[1], model, body)
         revision, _, name = rest.partition("/")
         number = model.branches.get(revision, revision)
         if number not in model.commits:
@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.models[name].commit({".gitattributes": b""})
         return self._send(200, {"url": f"{self.hub.address}/{name}"})
 
-    def _commit(self, model: Model, body: bytes) -> None:
+    def _commit(self, name: str, model: Model, body: bytes) -> None:
         entries = [json.loads(line) for line in body.splitlines()]
         files = {
             entry["value"]["path"]: base64.b64decode(entry["value"]["content"])
@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
             if entry["key"] == "file"
         }
         number = model.commit(files)
-        address = f"{self.hub.address}/commit/{number}"
+        address = f"{self.hub.address}/{name}/commit/{number}"
         self._send(200, {"commitUrl": address, "commitOid": number, "success": True})
 
     def _send(self, status: int, content: object, headers: dict[str, str] | None = None) -> None:
