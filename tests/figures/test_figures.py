@@ -473,7 +473,8 @@ def test_maps_are_of_the_predicted_class(trained):
             rows = maps[maps["clip"] == clip].sort_values("frame")
             assert set(rows.prediction) == {stored[clip]}
             asked = torch.tensor([CLASSES.index(stored[clip])])
-            expected = relevance.relevance(run.model, run.normalise(data[i][0][None]), asked)[0]
+            frames = run.normalise(torch.from_numpy(data[i][0])[None])
+            expected = relevance.relevance(run.model, frames, asked)[0]
             assert np.allclose(np.stack(rows["map"]), expected.flatten(1), atol=1e-6)
 
 

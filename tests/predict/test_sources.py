@@ -133,3 +133,20 @@ def test_without_a_graph_onnx_says_how_to_make_one(made):
         dfer.load(made / "package", onnx=True)
     with pytest.raises(UserError, match="Leave out device and precision"):
         dfer.load(made / "package", onnx=True, device="cuda")
+
+
+def test_a_package_of_another_version_names_it(package):
+    """Whole, but with a setting that this version does not have."""
+    import hashlib
+
+    from dfer.models.sealed import read_sealed, save_sealed
+
+    header, tensors = read_sealed(package / "model.safetensors")
+    header["settings"]["model"]["of_tomorrow"] = 1
+    save_sealed(header, tensors, package / "model.safetensors")
+    config = json.loads((package / "config.json").read_text())
+    digest = hashlib.sha256((package / "model.safetensors").read_bytes()).hexdigest()
+    config |= {"dfer_version": "9.1", "sha256": {"model.safetensors": digest}}
+    (package / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"exported by dfer 9\.1, .*of_tomorrow.* Install that"):
+        dfer.load(package)

@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,14 @@ def read_config(path: Path) -> Config:
         ) from None
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path}: not a configuration ({error}). Export the run again.") from None
+
+
+def other_version(source: object, config: Config, error: Exception) -> UserError:
+    """What to say of a whole package that this version cannot use."""
+    return UserError(
+        f"{source}: exported by dfer {config.dfer_version}, and this is "
+        f"{metadata.version('dfer')}, which cannot use it ({error}). Install that version."
+    )
 
 
 def check_content(path: Path, config: Config, name: str) -> None:

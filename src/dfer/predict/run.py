@@ -14,9 +14,8 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from dfer.errors import UserError
 from dfer.faces.backends import open_backend, parse_settings, read_settings
@@ -24,7 +23,14 @@ from dfer.faces.settings import LandmarkSettings
 from dfer.faces.track import Backend
 from dfer.files import check_readable
 from dfer.predict.clip import Wanted
-from dfer.predict.package import CONFIG, GRAPH, WEIGHTS, check_content, read_config
+from dfer.predict.package import (
+    CONFIG,
+    GRAPH,
+    WEIGHTS,
+    check_content,
+    other_version,
+    read_config,
+)
 from dfer.predict.predictor import Predictor
 
 CHECKPOINT = "checkpoint.safetensors"  # of a run's folder
@@ -32,25 +38,36 @@ RUNS = f"results/*/runs/*/*/{CHECKPOINT}"
 
 
 def open_run(
-    source: str | Path, *, onnx: bool = False, threads: int = 1, **torch: Any
+    source: str | Path,
+    *,
+    onnx: bool = False,
+    threads: int = 1,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    precision: Literal["auto", "fp32", "bf16"] | None = None,
 ) -> Predictor:
     """A trained run, ready to compute.
 
     Args:
         source: see above.
         onnx: compute with ONNX Runtime, also where `source` does not end with .onnx.
-        threads: to compute with.
-        torch: device and precision, see `dfer.predict.api.load`; not with ONNX Runtime.
+        threads, device, precision: see `dfer.predict.api.load`; ONNX Runtime computes in fp32 on
+            the CPU.
 
     Raises:
         UserError: there is no such run, it is damaged, or it cannot be computed so.
     """
     if onnx or str(source).endswith(".onnx"):
-        return _with_onnx(source, threads, torch)
-    return _with_torch(source, threads, torch)
+        if device == "cuda" or precision == "bf16":
+            raise UserError(
+                f"{source}: ONNX Runtime computes in fp32 on the CPU here. Leave out device and "
+                "precision, or let torch compute."
+            )
+        return _with_onnx(source, threads)
+    return _with_torch(source, threads=threads, device=device, precision=precision)
 
 
-def _with_torch(source: str | Path, threads: int, options: dict[str, Any]) -> Predictor:
+def _with_torch(source: str | Path, **options: Any) -> Predictor:
+    """As `open_run`, by torch; `options` are those of `TorchRun.on`."""
     try:
         from dfer.models.checkpoint import load_run
         from dfer.predict.with_torch import TorchRun
@@ -68,21 +85,14 @@ def _with_torch(source: str | Path, threads: int, options: dict[str, Any]) -> Pr
             try:
                 run = load_run(folder / WEIGHTS)
             except UserError as error:
-                raise UserError(
-                    f"{source}: exported by dfer {config.dfer_version}, and this is "
-                    f"{metadata.version('dfer')}, which cannot use it: {error}"
-                ) from None
-    return TorchRun.on(run, threads=threads, **options)
+                raise other_version(source, config, error) from None
+    return TorchRun.on(run, **options)
 
 
-def _with_onnx(source: str | Path, threads: int, options: dict[str, Any]) -> Predictor:
+def _with_onnx(source: str | Path, threads: int) -> Predictor:
+    """As `open_run`, by ONNX Runtime."""
     from dfer.predict.with_onnx import open_onnx
 
-    if set(options.values()) - {None, "auto", "cpu", "fp32"}:
-        raise UserError(
-            f"{source}: ONNX Runtime computes in fp32 on the CPU here. Leave out device and "
-            "precision, or let torch compute."
-        )
     with folder_of(source, GRAPH) as folder:
         graph = Path(source) if str(source).endswith(".onnx") else folder / GRAPH
         if os.path.exists(folder / CHECKPOINT) and not _is_package(folder):

@@ -9,7 +9,7 @@ import numpy as np
 
 from dfer.clips.evaluation import EvaluationClips
 from dfer.errors import UserError
-from dfer.predict.package import Config
+from dfer.predict.package import Config, other_version
 from dfer.settings import RunSettings
 
 if TYPE_CHECKING:
@@ -45,11 +45,16 @@ def open_onnx(graph: Path, config: Config, threads: int) -> OnnxRun:
     """The run of a graph and the configuration beside it.
 
     Raises:
-        UserError: ONNX Runtime is not installed, or cannot read the graph.
+        UserError: ONNX Runtime is not installed, or cannot read the graph; or the settings are of
+            another version.
     """
+    try:
+        settings = RunSettings.from_dict(config.settings)
+    except (TypeError, ImportError) as error:
+        raise other_version(graph, config, error) from None
     known = ("dataset", "classes", "landmarks", "synthetic", "fold", "seed", "image_size")
     values = {name: getattr(config, name) for name in known}
-    return OnnxRun(session_of(graph, threads), RunSettings.from_dict(config.settings), **values)
+    return OnnxRun(session_of(graph, threads), settings, **values)
 
 
 def session_of(graph: Path, threads: int) -> "onnxruntime.InferenceSession":
