@@ -11,6 +11,7 @@
 What comes is what `dfer predict` finds: the same faces, windows and numbers.
 """
 
+import dataclasses
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path

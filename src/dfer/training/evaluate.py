@@ -11,7 +11,7 @@ import argparse
 
 import pandas as pd
 
-from dfer.clips.loader import EvaluationClips
+from dfer.clips.evaluation import EvaluationClips
 from dfer.errors import stage
 from dfer.files import write_parquet
 from dfer.models.checkpoint import TrainedRun, load_run

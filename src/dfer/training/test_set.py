@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfer.clips.loader import EvaluationClips
+from dfer.clips.evaluation import EvaluationClips
 from dfer.clips.store import ClipStore
 from dfer.errors import UserError
 from dfer.files import read_parquet
