@@ -4,7 +4,6 @@ import csv
 import os
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +13,12 @@ import av
 import cv2
 import numpy as np
 import yaml
-from planner import Planner
+from forks import FORKS, PYTHON
 from skimage import data
 
 from dfer.why import RULE, planned
 
 ROOT = Path(__file__).parents[1]
-PLANNER = Planner()
 CLASSES = {"happy": "happiness", "sad": "sadness", "fear": "fear"}
 CONFIG = {
     "datasets": {
@@ -118,8 +116,18 @@ class Checkout:
 
     def snakemake(self, *words: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run Snakemake in the copy, on its own code, and return what it printed."""
+        FORKS.start("snakemake", "stages")
+        return self._snakemake(*words, check=check)
+
+    def jobs(self, *targets: str) -> dict[str, str]:
+        """What a dry run would do: "rule value value …" of each job → its reason."""
+        FORKS.start("snakemake")
+        done = self._snakemake("-n", *targets, check=True)
+        return {str(job): job.reason for job in planned(done.stdout + done.stderr)}
+
+    def _snakemake(self, *words: str, check: bool) -> subprocess.CompletedProcess:
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *words],
+            [PYTHON, "-m", "snakemake", *words],
             cwd=self.folder,
             env=self.environment(),
             capture_output=True,
@@ -127,11 +135,6 @@ class Checkout:
             check=False,
         )
         return _checked(done) if check else done
-
-    def jobs(self, *targets: str) -> dict[str, str]:
-        """What a dry run would do: "rule value value …" of each job → its reason."""
-        done = PLANNER.snakemake("-n", *targets, cwd=self.folder, env=self.environment())
-        return {str(job): job.reason for job in planned(_checked(done).stdout + done.stderr)}
 
     def environment(self) -> dict[str, str]:
         """The environment in which the copy's own code is run."""

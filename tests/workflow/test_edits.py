@@ -1,6 +1,5 @@
 """An edit reruns exactly what depends on it: Snakemake's own decisions on a completed tree."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from collections import defaultdict
 import pandas as pd
 import pytest
 from checkout import COMPLETE, CONFIG, ROOT, Checkout, make_release, ran
+from forks import FORKS, PYTHON
 from releases import clips_of, fill, random_lists, write_ferv39k_lists, write_jpeg
 
 from dfer.settings import OWN, methods
@@ -326,13 +326,15 @@ def edit(tree):
 
 
 def test_a_fork_plans_what_the_command_plans(tree, edit):
-    """All tests of edits ask tests/planner.py: the same jobs for the same reasons, and errors."""
+    """All tests of edits ask tests/forks.py: the same jobs for the same reasons, and errors."""
 
     def clauses(jobs):
         return {job: sorted(re.split(r"[:;,] ", reason)) for job, reason in jobs.items()}
 
     edit("src/dfer/models/msta.py", edited)
-    done = tree.snakemake("-n", *EVERYTHING)
+    command = [sys.executable, "-m", "snakemake", "-n", *EVERYTHING]
+    asked = {"cwd": tree.folder, "env": tree.environment(), "capture_output": True, "text": True}
+    done = subprocess.run(command, **asked, check=True)
     commanded = {str(job): job.reason for job in planned(done.stdout + done.stderr)}
     assert commanded and clauses(tree.jobs(*EVERYTHING)) == clauses(commanded)
     with pytest.raises(AssertionError, match="MissingRuleException"):
@@ -445,11 +447,9 @@ def test_a_title_changes_tables_only(tree, configure):
 
 def why(tree, *words):
     """What `python -m dfer.why` prints."""
-    command = [sys.executable, "-m", "dfer.why", *words]
-    env = os.environ | {"PYTHONPATH": str(tree.folder / "src")}
-    done = subprocess.run(
-        command, cwd=tree.folder, env=env, capture_output=True, text=True, check=True
-    )
+    FORKS.start("snakemake", "stages")
+    asked = {"cwd": tree.folder, "env": tree.environment(), "capture_output": True, "text": True}
+    done = subprocess.run([PYTHON, "-m", "dfer.why", *words], **asked, check=True)
     return done.stdout
 
 
