@@ -8,7 +8,7 @@ the digest.
 
 Imports are followed statically, those inside functions too. A stage that imports a module only
 where the configuration asks for it (a dataset's layout, a block of the model) is described by
-`without`: those modules, and what only they import, are left out.
+`without`: those modules, and what only they import, are left out. So are `VIEWS`.
 """
 
 import ast
@@ -25,12 +25,14 @@ from typing import Any
 from dfer.errors import UserError
 
 SOURCE = Path(__file__).parents[1]
+# Modules that only show what a stage does, and on which no result depends.
+VIEWS = frozenset({"dfer.training.events"})
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def modules(*stages: str, without: Collection[str] = ()) -> list[str]:
     """The project modules that `stages` run, sorted: themselves and all that they import."""
-    return list(_closure(stages, frozenset(without)))
+    return list(_closure(stages, VIEWS.union(without)))
 
 
 @cache

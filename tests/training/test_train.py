@@ -1,8 +1,10 @@
 """Training: the schedule, determinism, resuming, checkpoint rules, what is trained at all."""
 
+import io
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -126,7 +128,7 @@ def test_interrupted_training_ends_with_the_same_bytes(folder, monkeypatch, rule
 
 
 @pytest.mark.slow
-def test_a_slow_disk_costs_a_tenth_and_what_it_missed_is_trained_again(folder, monkeypatch):
+def test_a_slow_disk_costs_a_tenth_and_what_it_missed_is_trained_again(folder, monkeypatch, capsys):
     """The clock is ours: an epoch takes 12 s on it, saving a state 25 s."""
     run, clock, saved = settings(epochs=30), [0.0], []
     whole = contents(train(folder, "whole", run))
@@ -150,6 +152,7 @@ def test_a_slow_disk_costs_a_tenth_and_what_it_missed_is_trained_again(folder, m
         with pytest.raises(KeyboardInterrupt):
             train(folder, "cut", run)
     assert saved == [1, 22]
+    assert re.search(r"epoch 1/30 .* \(37\.0 s, 17:53 left\)", capsys.readouterr().out)
     assert contents(train(folder, "cut", run)) == whole
 
 
@@ -284,6 +287,21 @@ def test_exploding_loss_stops_with_one_message(folder):
         train(folder, "run", settings(lr=1e18, min_lr=0.0))
 
 
+def test_in_a_terminal_a_bar_shows_the_epoch_at_hand(folder, monkeypatch, capsys):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        train(folder, "run", settings(checkpoint="val"))
+    shown = re.findall(r"epoch 3/3: .* 3/3 .*loss=(\S+)\]", terminal.getvalue().replace("\r", "\n"))
+    history = read_parquet(folder / "run/history.parquet").set_index(["split", "epoch"])
+    assert shown[-1] == f"{history.loss['train', 3]:.3f}"
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 3
+    assert f"train loss {history.loss['train', 2]:.3f}  UAR" in said[1]
+    assert f"val loss {history.loss['val', 2]:.3f}  UAR {history.uar['val', 2]:.1f}" in said[1]
+
+
 @pytest.mark.slow
 def test_by_hand_on_the_command_line_prints_progress(folder):
     words = [str(word) for word in arguments(folder, "run", settings(epochs=2))]
@@ -294,6 +312,7 @@ def test_by_hand_on_the_command_line_prints_progress(folder):
         check=True,
     )
     assert "epoch 1/2" in done.stdout and "UAR" in done.stdout
+    assert len(done.stdout.splitlines()) == 2 and "epoch" not in done.stderr
     record = json.loads((folder / "run/run.json").read_text())
     assert record["environment"]["packages"]["torch"] == torch.__version__.partition("+")[0]
     assert any(stamp.startswith("dfer.models.msta@") for stamp in record["code"])

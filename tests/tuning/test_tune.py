@@ -9,11 +9,13 @@ import sys
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import optuna
 import pytest
 import yaml
 from checkout import CONFIG, ROOT
 from conftest import CLASSES, write_inputs
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dfer.dag.configuration import check_config
 from dfer.errors import UserError
@@ -155,6 +157,20 @@ def test_the_order_of_a_round_and_kills_change_nothing(folder, monkeypatch):
 
     cut = run_study(folder, study, "cut", one=killed_after_each_epoch)
     assert contents(cut) == contents(first)
+
+
+def test_a_trial_is_the_same_watched_or_not(folder):
+    study, records = make_study(width=1), []
+    for name, flags in (("plain", []), ("watched", ["--tensorboard"])):
+        run_suggest(study, folder / name, 0)
+        run_trial(folder, study, folder / name, 0, 0, *flags)
+        records.append((folder / name / "trials/0.0.json").read_bytes())
+    assert records[0] == records[1]
+    assert not (folder / "plain/trials/0.0.tensorboard").exists()
+    events = EventAccumulator(str(folder / "watched/trials/0.0.tensorboard")).Reload()
+    seen = [(point.step, point.value) for point in events.Scalars("UAR/val")]
+    curve = json.loads(records[0])["trial"]["curve"]
+    assert seen == [(epoch, np.float32(uar)) for epoch, uar in enumerate(curve, 1)]
 
 
 def test_pruned_trials_stop_early_and_say_so(folder, capsys):

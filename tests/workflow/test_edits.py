@@ -178,6 +178,7 @@ DIRECT = {
     "dfer.dag.experiment": set(),
     "dfer.dag.gpu": set(),
     "dfer.why": set(),
+    "dfer.training.events": set(),
     # of other datasets than this tree's (below)
     "dfer.datasets.dfew": set(),
     "dfer.datasets.ferv39k": set(),
@@ -416,6 +417,22 @@ def test_a_variants_learning_rate_retrains_that_variant(tree, configure):
     configure(variants=COMPLETE["variants"] | full)
     jobs = tree.jobs(*EVERYTHING)
     assert names(jobs) == closure({"train full", "settings_page", *COMPARISONS})
+
+
+def test_to_watch_trainings_reruns_nothing_and_changes_no_byte(tree, configure, tmp_path):
+    configure(tensorboard=True)
+    assert tree.jobs(*EVERYTHING) == {}
+    run = next((tree.folder / "results/mine/runs").glob("backbone.*/fold1-seed0"))
+    made = [run / "checkpoint.safetensors", run / "history.parquet"]
+    made += [tree.folder / "results/mine/tuning/lr/trials/0.0.json"]
+    names = [str(path.relative_to(tree.folder)) for path in made]
+    mine = tree.copy(tmp_path)
+    assert ran(mine.snakemake("--force", *names)) == {"train": 1, "trial": 1}
+    for name, path in zip(names, made, strict=True):
+        assert (tmp_path / name).read_bytes() == path.read_bytes(), name
+    events = [tmp_path / names[0], tmp_path / names[2]]
+    for folder in (events[0].with_name("tensorboard"), events[1].with_suffix(".tensorboard")):
+        assert len(list(folder.iterdir())) == 1
 
 
 def test_a_further_seed_trains_only_that_seed(tree, configure):

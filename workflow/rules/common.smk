@@ -98,6 +98,10 @@ TABLES = [table for table in TABLE_VARIANTS if table in reported.of_the_paper(PR
 RARE = 6  # our own: what is done for rare classes, beside the paper's model
 
 
+# A flag of trainings, by the environment and not by a parameter: to watch one reruns none.
+os.environ["DFER_TENSORBOARD"] = "--tensorboard" if EXPERIMENT.tensorboard else ""
+
+
 # ── Runs: a dataset, the settings of a variant, a fold, a seed ──────────────────────────────────
 
 RUN = "results/{dataset}/runs/{run}/fold{fold}-seed{seed}"

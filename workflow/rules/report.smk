@@ -155,6 +155,10 @@ rule environment_page:
         " &> {log:q}"
 
 
+# The configuration without how its trainings are watched, which changes no result.
+ARCHIVED = {key: config[key] for key in config if key != "tensorboard"}
+
+
 rule archive:
     """What the tables are made of, to keep or to publish; see dfer.report.archive."""
     input:
@@ -167,7 +171,7 @@ rule archive:
         "../../environment.yml"
     params:
         **code("dfer.report.archive"),
-        config=lambda w: as_json(config),  # a function: braces in it are no wildcards
+        config=lambda w: as_json(ARCHIVED),  # a function: braces in it are no wildcards
     shell:
         "python -m dfer.report.archive {input:q}"
         " --config {params.config:q}"

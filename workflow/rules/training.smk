@@ -114,6 +114,7 @@ rule train:
         " --settings {params.settings:q}"
         " --seed {wildcards.seed}"
         " --threads {threads}"
+        " $DFER_TENSORBOARD"
         " --out-checkpoint {output.checkpoint:q}"
         " --out-history {output.history:q}"
         " --out-record {output.record:q}"

@@ -153,6 +153,7 @@ rule trial:
         " --classes {params.classes:q}"
         " --run-folders results/{wildcards.dataset}/runs"
         " --threads {threads}"
+        " $DFER_TENSORBOARD"
         " --out {output:q}"
         " |& tee {log:q}"
 

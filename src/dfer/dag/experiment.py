@@ -117,6 +117,7 @@ class Experiment:
         stored: the same, and the stills of the demo's CLIP.
         variants: those that are enabled, by name.
         seeds: of the runs; see `table_seeds` and `seeds_of`.
+        tensorboard: whether trainings write event files, too.
         remark: what tables say of all that is measured with this configuration.
         shares: of the train clips, that the figure of shares compares.
         studies: names of the studies; see `study`.
@@ -138,6 +139,7 @@ class Experiment:
         }
         self.seeds: list[int] = config["seeds"]
         self.table_seeds: Mapping[str, list[int]] = config.get("table_seeds", {})
+        self.tensorboard: bool = config.get("tensorboard", False)
         self.remark: str = config.get("remark", "")
         self.shares: list[float] = sorted(config.get("shares", []))
         self.studies: list[str] = list(config.get("tuning", {}))

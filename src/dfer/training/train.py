@@ -27,6 +27,7 @@ import pyarrow as pa
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from dfer.clips.loader import (
     Address,
@@ -45,6 +46,7 @@ from dfer.provenance import digest, file_digest, stamps
 from dfer.settings import RunSettings, TrainSettings, unused_modules
 from dfer.training.criterion import criterion_of
 from dfer.training.device import loader_workers, machine, pick_device, precision
+from dfer.training.events import event_log
 from dfer.training.inference import frame_features_of, logits_from, logits_of
 from dfer.training.metrics import confusion, uar, war
 from dfer.training.schedule import learning_rate
@@ -93,6 +95,7 @@ def train(
     workers: int = 0,
     name: str = "run",
     stop: Callable[[list[dict[str, Any]]], bool] | None = None,
+    watch: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> tuple[Method, pd.DataFrame]:
     """Train a method's model and return it at the chosen epoch, with the history of all epochs.
 
@@ -108,6 +111,9 @@ def train(
         name: of the training, for what is printed.
         stop: is given the history so far (rows as in `HISTORY`) before each epoch; True ends the
             training there.
+        watch: is given the history so far when the training begins or goes on, and after each
+            epoch. Its rows have two keys more: `clips_per_second`, trained on in the epoch, and
+            `ended`, when its training did (seconds since 1970).
 
     Raises:
         Diverged: the loss is not finite or explodes.
@@ -130,6 +136,9 @@ def train(
     z_of_monitor: Tensor | None = None  # its frame features, while they stay the same
     saved, took = 0.0, 0.0  # when the state was saved last, and how long that took, in seconds
     epochs = recipe.epochs if any(p.requires_grad for p in model.parameters()) else 0
+    if watch is not None:
+        watch(history)
+    started = time.perf_counter()
     for epoch in range(first, epochs):
         if stop is not None and stop(history):
             break
@@ -165,7 +174,10 @@ def train(
         model.train()
         losses = [r["loss"] for r in history if r["split"] == "train" and r["epoch"] > begun]
         counts, total, unread = np.zeros((len(words), len(words)), np.int64), 0.0, []
-        for step in range(batches.steps):
+        progress = tqdm(  # in a terminal; other output has a line an epoch
+            range(batches.steps), f"epoch {epoch + 1}/{recipe.epochs}", leave=False, disable=None
+        )
+        for step in progress:
             inputs, labels = next(stream)
             lr = learning_rate(own, (epoch - begun) * batches.steps + step, batches.steps, losses)
             for group in optimiser.param_groups:
@@ -185,9 +197,12 @@ def train(
                 total += value * len(labels)
                 counts += confusion(labels.cpu().numpy(), found.cpu().numpy(), len(words))
             unread.clear()
+            progress.set_postfix(loss=f"{total / int(counts.sum()):.3f}")
 
         row = {"epoch": epoch + 1, "split": "train", "loss": total / int(counts.sum())}
         row |= {"uar": uar(counts), "war": war(counts), "lr": lr}
+        row |= {"clips_per_second": int(counts.sum()) / (time.perf_counter() - began)}
+        row |= {"ended": time.time()}
         history.append(row)
         if monitor is not None:
             if alike:
@@ -201,6 +216,8 @@ def train(
             if best is None or row["war"] > best["war"]:
                 weights = {key: value.cpu().clone() for key, value in model.state_dict().items()}
                 best = {"war": row["war"], "epoch": epoch + 1, "model": weights}
+        if watch is not None:
+            watch(history)
         now = time.perf_counter()
         if now - saved >= took / SAVING or epoch + 1 == recipe.epochs:
             write_state(
@@ -214,10 +231,16 @@ def train(
             )
             saved = time.perf_counter()
             took = saved - now
+        scores = "  ".join(
+            f"{row['split']} loss {row['loss']:.3f}  UAR {row['uar']:.1f}  WAR {row['war']:.1f}"
+            for row in history
+            if row["epoch"] == epoch + 1
+        )
+        now = time.perf_counter()
+        left = (now - started) / (epoch + 1 - first) * (epochs - epoch - 1)
         print(
-            f"{name}: epoch {epoch + 1}/{recipe.epochs}  {row['split']} loss {row['loss']:.3f}  "
-            f"UAR {row['uar']:.1f}  WAR {row['war']:.1f}  lr {lr:.1e}  "
-            f"({time.perf_counter() - began:.1f} s)",
+            f"{name}: epoch {epoch + 1}/{recipe.epochs}  {scores}  lr {lr:.1e}  "
+            f"({now - began:.1f} s, {tqdm.format_interval(left)} left)",
             flush=True,
         )
 
@@ -401,6 +424,7 @@ def parser() -> argparse.ArgumentParser:
     add("--settings", required=True, help="JSON: settings of a run")
     add("--seed", type=int, required=True, help="seed of all that is drawn")
     add("--threads", type=int, default=1, help="threads to compute with")
+    add("--tensorboard", action="store_true", help="write event files for TensorBoard, too")
     add("--out-checkpoint", required=True, help="output (the run, as safetensors)")
     add("--out-history", required=True, help="output (loss, UAR and WAR of each epoch)")
     add("--out-record", required=True, help="output (JSON of settings, code, data, environment)")
@@ -429,6 +453,7 @@ def main(args: argparse.Namespace) -> None:
         store=store,
     )
     state_path = Path(args.out_checkpoint).with_name("state.pt")
+    events = event_log(state_path.with_name("tensorboard"), args.tensorboard)
     model, history = train(
         settings,
         data,
@@ -441,6 +466,7 @@ def main(args: argparse.Namespace) -> None:
         device=device,
         workers=loader_workers(device, args.threads),
         name=f"{args.dataset} {settings.key} fold {args.fold} seed {args.seed}",
+        watch=events,
     )
     epoch = max(history.epoch[history.chosen], default=0)  # none is trained of zero-shot CLIP
     record = identity | {"environment": surroundings, "epoch": int(epoch)}

@@ -14,7 +14,7 @@ is a failed trial: it is recorded with the reason, and the study goes on. What a
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from dfer.models import flops
 from dfer.provenance import digest
 from dfer.settings import RunSettings
 from dfer.training.device import loader_workers, machine, pick_device
+from dfer.training.events import event_log
 from dfer.training.text import read_features
 from dfer.training.train import HISTORY, Diverged, decisive, identify, read_clips, train
 from dfer.tuning.replay import distributions, replay
@@ -82,6 +83,7 @@ def attempt(
     runs: Path | None,
     state_path: Path,
     threads: int,
+    watch: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> Trial:
     """Train and score one trial, or find that it should be given up, or that it fails.
 
@@ -91,6 +93,7 @@ def attempt(
         classes: label → class word, in class order.
         runs: folder of the dataset's runs, which are not trained again; None: none are known.
         state_path: where the state is kept that a killed training goes on from.
+        watch: as of `dfer.training.train.train`.
     """
     device = pick_device(threads)
     settings = study.trial_settings(parameters)
@@ -125,6 +128,7 @@ def attempt(
                 workers=loader_workers(device, threads),
                 name=name,
                 stop=pruning,
+                watch=watch,
             )
         except (Diverged, torch.OutOfMemoryError) as error:
             reason = str(error).splitlines()[0].removeprefix(f"{name}: ")
@@ -192,6 +196,7 @@ def parser() -> argparse.ArgumentParser:
     add("--classes", required=True, help="JSON: label → class word, in class order")
     add("--run-folders", type=Path, help="folder of the dataset's runs; left out: none are known")
     add("--threads", type=int, default=1, help="threads to compute with")
+    add("--tensorboard", action="store_true", help="write event files for TensorBoard, too")
     add("--out", required=True, help="output (what became of the trial)")
     return top
 
@@ -214,6 +219,7 @@ def main(args: argparse.Namespace) -> None:
         runs=args.run_folders,
         state_path=state_path,
         threads=args.threads,
+        watch=event_log(Path(args.out).with_suffix(".tensorboard"), args.tensorboard),
     )
     write_trial(trial, study, args.out)
     state_path.unlink(missing_ok=True)
