@@ -24,8 +24,8 @@ def parser() -> argparse.ArgumentParser:
         "--run",
         action="append",
         required=True,
-        type=Path,
-        help="folder of a trained run; given again, the page lets one choose",
+        help="a trained run: its folder, a folder or zip of `dfer export`, or user/name; given "
+        "again, the page lets one choose",
     )
     add("--results", type=Path, default=Path("results"), help="folder of the workflow's results")
     add("--host", default="127.0.0.1", help="address to answer at; 0.0.0.0: the whole network")
