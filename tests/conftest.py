@@ -1,4 +1,4 @@
-"""Shared by the tests: one thread, a tiny clip store, a completed checkout, weights of networks."""
+"""Shared by the tests: one thread, a tiny clip store, a completed checkout, a run, videos."""
 
 import fcntl
 import os
@@ -215,3 +215,32 @@ def write_onnx(
     graph = helper.make_graph(nodes, "detector", [frame], made, weights)
     opset = [helper.make_opsetid("", 13)]
     save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory):
+    """A trained run of fixed weights."""
+    from small_run import small_run
+
+    from dfer.models.checkpoint import save_run
+
+    landmarks = {"backend": "dlib", "every": 4, "min_face_share": 0.3}
+    folder = tmp_path_factory.mktemp("run")
+    save_run(small_run(landmarks=landmarks), folder / "checkpoint.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory):
+    """A folder with face.mp4 (10 s, three windows), blank.mp4, long.mp4 (40 s), broken.mp4."""
+    from numbered import encode
+    from skimage import data
+
+    face = data.astronaut()[0:200, 130:330]
+    folder = tmp_path_factory.mktemp("videos")
+    light = np.linspace(0.7, 1, 40)[:, None, None, None]
+    encode(folder / "face.mp4", (face * light).astype(np.uint8), rate=4)
+    encode(folder / "blank.mp4", np.full((8, 96, 96, 3), 120, np.uint8), rate=4)
+    encode(folder / "long.mp4", np.full((40, 96, 96, 3), 120, np.uint8), rate=1)
+    (folder / "broken.mp4").write_bytes(b"no video")
+    return folder

@@ -9,7 +9,7 @@ from dfer.files import write_parquet
 from dfer.tables import reported
 from dfer.tables.numbers import NUMBERS, Dataset, numbers
 from dfer.tables.summary import summarise
-from dfer.training.evaluate import METRICS, measure
+from dfer.training.scores import METRICS, measure
 from dfer.training.train import HISTORY
 
 CLASSES = ["happy", "sad", "neutral"]

@@ -50,4 +50,4 @@ def test_a_port_that_is_taken_is_named():
 
 def test_it_answers_this_machine_alone_unless_told_otherwise():
     args = command.parser().parse_args(["--run", "one", "--run", "two"])
-    assert args.host == "127.0.0.1" and [path.name for path in args.run] == ["one", "two"]
+    assert args.host == "127.0.0.1" and args.run == ["one", "two"]

@@ -307,7 +307,7 @@ def test_a_fixed_view_shows_what_training_shows(tiny_store):
     data = TrainClips(store, ["c0-00", "c1-05"], [0, 1], **seen, augment=augment)
     batch, _ = AugmentedBatches(data)[[(3, 0), (7, 1)]]
     view = data.as_they_are()
-    assert torch.equal(batch, torch.stack([view[0][0], view[1][0]]))
+    assert torch.equal(batch, torch.from_numpy(np.stack([view[0][0], view[1][0]])))
 
 
 # ── What is not trained ─────────────────────────────────────────────────────────────────────────

@@ -293,7 +293,7 @@ def test_in_a_terminal_a_bar_shows_the_epoch_at_hand(folder, monkeypatch, capsys
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", terminal)
         train(folder, "run", settings(checkpoint="val"))
-    shown = re.findall(r"epoch 3/3: .* 3/3 .*loss=(\S+)\]", terminal.getvalue().replace("\r", "\n"))
+    shown = re.findall(r"epoch 3/3: .*loss=(\S+)\]", terminal.getvalue().replace("\r", "\n"))
     history = read_parquet(folder / "run/history.parquet").set_index(["split", "epoch"])
     assert shown[-1] == f"{history.loss['train', 3]:.3f}"
     said = capsys.readouterr().out.splitlines()
