@@ -5,6 +5,7 @@ import json
 import re
 
 import pandas as pd
+import numpy as np
 import pytest
 import torch
 from conftest import CLASSES, write_inputs
