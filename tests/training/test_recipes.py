@@ -4,8 +4,8 @@ import itertools
 import json
 import re
 
-import pandas as pd
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import CLASSES, write_inputs
