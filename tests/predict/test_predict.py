@@ -5,6 +5,7 @@ classes mean nothing. What is tested is which pixels it is shown, and what is sa
 """
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -304,6 +305,17 @@ def test_everything_that_is_written_is_the_same_again(trained, release, tmp_path
     assert sorted(written[0]) == [
         *("o/gaps.mp4", "p.parquet", "p.rejects.parquet", "s/gaps-000.png", "s/gaps-001.png")
     ]
+
+
+def test_a_pipe_gets_the_table_alone(trained, tmp_path, capsys):
+    video = write_video(tmp_path / "clip.mp4", [scene(n) for n in range(10)])
+    rows, _ = table(trained, tmp_path, video)
+    capsys.readouterr()
+    (broken := tmp_path / "broken.mp4").write_bytes(b"no video")
+    call("--run", trained, "--out", "-", video, broken)
+    said = capsys.readouterr()
+    pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(said.out)), rows, check_dtype=False)
+    assert "Predicted: 1 window of 1 clip. Not used: 1 file" in said.err
 
 
 # --- what cannot be used ------------------------------------------------------------------------

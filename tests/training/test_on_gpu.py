@@ -229,6 +229,22 @@ def test_recorded_predictions_are_the_predictions_themselves(
             assert torch.equal(logits_of(*words, batch=2, workers=0), recorded)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("recipe", [{"prior": 1.0}, {"balanced": True}])
+@pytest.mark.parametrize("name", [OWN, "cliper", "ial"])
+def test_what_is_done_for_rare_classes_is_done_in_recorded_steps(
+    tiny_store, tmp_path, name, recipe, monkeypatch
+):
+    device, settings = pick_device(1), of_method(name).to_dict()
+    run = RunSettings.from_dict(settings | {"train": settings["train"] | recipe})
+    recorded = trained(tiny_store, device, tmp_path / "recorded", run)
+    assert_same(recorded, trained(tiny_store, device, tmp_path / "again", run))
+    monkeypatch.setattr(Recorded, "__call__", lambda self, *inputs: self.compute(*inputs))
+    _, history = trained(tiny_store, device, tmp_path / "plain", run)
+    assert recorded[1].loss.tolist() == pytest.approx(history.loss.tolist(), rel=1e-4)
+
+
 @on_each_device
 def test_bf16_trains_weights_in_float32_to_about_the_same_loss(tiny_store, tmp_path, device):
     plain = trained(tiny_store, device, tmp_path / "fp32")[1]

@@ -19,7 +19,8 @@ window. The content of a folder decides (`dfer.predict.footage.find_clips`).
 - `--out` (Parquet, CSV or JSON, by its suffix): file, window (from 0), start_s, end_s (seconds from
   the first frame), label, face_share (of the window's frames), `probability_<class>` a class.
   Beside it `<out>.rejects.<suffix>` has all that could not be used: file, window, start_s, end_s,
-  reason; window is null for a whole file.
+  reason; window is null for a whole file. `--out -`: the table of predictions as CSV on stdout,
+  and all that is said on stderr.
 - `--out-overlays`: each video again, with the face's box, the top class over time, and the patches
   that speak for that class (`dfer.analysis.relevance.relevance`). Without sound.
 - `--out-strips`: a PNG a window: its T frames with the same heat map, and all probabilities.
@@ -31,8 +32,11 @@ written with its bytes: caf\\xe9.mp4.
 
 import argparse
 import os
+import sys
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TextIO
 
 import cv2
 
@@ -43,7 +47,7 @@ from dfer.files import NAME_MAX, check_writable, printable
 from dfer.predict.clip import Wanted, predict_clip
 from dfer.predict.footage import Clip, find_clips
 from dfer.predict.run import check_run, landmark_settings, open_faces, open_run
-from dfer.predict.tables import check_suffix, rejects_path, write_tables
+from dfer.predict.tables import PIPE, as_csv, check_suffix, rejects_path, write_tables
 
 
 def usable(paths: Iterable[Path]) -> tuple[list[Clip], list[tuple[Path, str]]]:
@@ -90,7 +94,7 @@ def check_outputs(wanted: Wanted, out: Path | None, names: Sequence[str]) -> Non
     Raises:
         UserError: one cannot be.
     """
-    outputs = [] if out is None else [out, rejects_path(out)]
+    outputs = [] if out in (None, PIPE) else [out, rejects_path(out)]
     for folder, suffix in ((wanted.overlays, ".mp4"), (wanted.strips, "-000.png")):
         if folder is not None:
             outputs += [folder / f"{name}{suffix}" for name in names[:1]]
@@ -122,7 +126,7 @@ def parser() -> argparse.ArgumentParser:
     add("--window", type=float, default=4.0, help="seconds that are classified as one")
     add("--stride", type=float, help="seconds between windows; left out: as long as a window")
     add("--threads", type=int, default=1, help="threads to compute with")
-    add("--out", type=Path, help="output (a row a window: .parquet, .csv or .json)")
+    add("--out", type=Path, help="output (a row a window: .parquet, .csv, .json; -: CSV on stdout)")
     add("--out-overlays", type=Path, help="output (folder, an annotated video a clip)")
     add("--out-strips", type=Path, help="output (folder, a picture a window)")
     return top
@@ -134,6 +138,13 @@ def main(args: argparse.Namespace) -> None:
     Raises:
         UserError: a wrong argument, no such run or file, or no window could be predicted.
     """
+    stdout = sys.stdout
+    with redirect_stdout(sys.stderr if args.out == PIPE else stdout):
+        predict(args, stdout)
+
+
+def predict(args: argparse.Namespace, pipe: TextIO) -> None:
+    """As `main`; a table that goes to stdout is written to `pipe`."""
     cv2.setNumThreads(1)
     stride = args.window if args.stride is None else args.stride
     if not 0 < stride <= args.window:
@@ -171,7 +182,9 @@ def main(args: argparse.Namespace) -> None:
             rejects += outcome.rejects
             progress.done()
     finally:  # a full disk, or Ctrl-C, loses nothing that was found
-        if args.out:
+        if args.out == PIPE:
+            pipe.write(as_csv(rows, run.classes))
+        elif args.out:
             write_tables(args.out, rows, rejects, run.classes)
 
     files = sum(window is None for _, window, *_ in rejects)

@@ -16,6 +16,7 @@ PLACE = [
     ("end_s", pa.float64()),
 ]
 SUFFIXES = (".parquet", ".csv", ".json")
+PIPE = Path("-")  # as the name of a table: stdout
 REJECTS = pa.schema([*PLACE, ("reason", pa.string())])
 
 
@@ -43,30 +44,39 @@ def write_tables(
     _write(table, rejects_path(out), REJECTS)
 
 
+def as_csv(rows: Sequence[tuple], classes: Sequence[str]) -> str:
+    """The predictions as CSV; see `write_tables`."""
+    return _csv(pd.DataFrame(_written(rows), columns=predictions_schema(classes).names))
+
+
 def rejects_path(out: Path) -> Path:
     """The table of what could not be used, beside that of the predictions."""
     return out.with_suffix(f".rejects{out.suffix}")
 
 
 def check_suffix(out: Path) -> None:
-    """Refuse a table of a format that there is not.
+    """Refuse a table of a format that there is not; `PIPE` is CSV.
 
     Raises:
         UserError: its name has another suffix than those of `SUFFIXES`.
     """
-    if out.suffix not in SUFFIXES:
-        raise UserError(f"--out {out}: give a name that ends with {', '.join(SUFFIXES)}.")
+    if out != PIPE and out.suffix not in SUFFIXES:
+        raise UserError(f"--out {out}: give a name that ends with {', '.join(SUFFIXES)}, or -.")
 
 
 def _write(table: pd.DataFrame, path: Path, schema: pa.Schema) -> None:
     match path.suffix:
         case ".csv":
-            write_text(table.to_csv(index=False), path)
+            write_text(_csv(table), path)
         case ".json":
             text = table.to_json(orient="records", indent=1, force_ascii=False, double_precision=15)
             write_text(text + "\n", path)
         case _:
             write_parquet(table, path, schema)
+
+
+def _csv(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _written(rows: Sequence[tuple]) -> list[tuple]:

@@ -18,7 +18,8 @@ WIDE = 512  # of an image tower that `auto` computes in bf16 on a CPU
 def pick_device(threads: int) -> torch.device:
     """The first visible GPU, or the CPU with so many threads; deterministic kernels on both."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # before CUDA starts
-    torch.use_deterministic_algorithms(True)
+    # As torch.use_deterministic_algorithms(True), which imports torch's compiler: a second.
+    torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.set_num_threads(threads)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
