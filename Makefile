@@ -61,7 +61,7 @@ bench: setup ## what docs/benchmarks.md says, measured here; PEER=a checkout of 
 
 docs: setup $(VENV)/with-docs ## the documentation as a site, in site/
 	$(BIN)/python docs/pages.py site/pages
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "site/html/index.html"
 
 setup: $(VENV)/installed $(EXTRAS:%=$(VENV)/with-%) ## only the environment; EXTRAS="test docs": more in it

@@ -217,6 +217,7 @@ DIRECT = {
     "dfer.tables.proof": set(),
     "dfer.__main__": set(),
     "dfer.app.__main__": set(),
+    "dfer.completion": set(),
     "dfer.app.behind": set(),
     "dfer.app.job": set(),
     "dfer.app.page": set(),

@@ -99,7 +99,7 @@ RARE = 6  # our own: what is done for rare classes, beside the paper's model
 
 
 # A flag of trainings, by the environment and not by a parameter: to watch one reruns none.
-os.environ["DFER_TENSORBOARD"] = "--tensorboard" if EXPERIMENT.tensorboard else ""
+os.environ.update(DFER_TENSORBOARD="--tensorboard" if EXPERIMENT.tensorboard else "")
 
 
 # ── Runs: a dataset, the settings of a variant, a fold, a seed ──────────────────────────────────

@@ -92,7 +92,8 @@ class Model:
         """One video, with what its predictions rest on.
 
         Args:
-            window, stride: as for `predict`.
+            window: seconds that are classified as one.
+            stride: seconds between windows, at most `window`; None: as long as one.
             overlays: folder to write the annotated video to, `<name>.mp4`; None: it is not written.
             progress: told of each frame that is read; None: nobody is.
 
