@@ -50,9 +50,12 @@ class EvaluationClips:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        """Frames (T, 3, size, size) uint8 and the class index."""
+    def decode(self, index: int) -> np.ndarray:
+        """Frames (T, H, W, 3) uint8, each side at least `size`."""
         clip = self.clips[index]
         chosen = choose(self.store, clip, self.frames, None, self.sampler)
-        frames = self.store.frames(clip, chosen, min_size=self.size)
-        return planes(frames, self.size), self.labels[index]
+        return self.store.frames(clip, chosen, min_size=self.size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        """Frames (T, 3, size, size) uint8 and the class index."""
+        return planes(self.decode(index), self.size), self.labels[index]

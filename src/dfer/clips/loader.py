@@ -23,9 +23,11 @@ from dfer.clips.augment import (
     augment_on_device,
     changes_nothing,
     draw,
+    resize,
     rotate,
 )
 from dfer.clips.evaluation import EvaluationClips, choose
+from dfer.clips.planes import to_planes
 from dfer.clips.store import ClipStore
 from dfer.settings import AugmentSettings
 
@@ -183,7 +185,25 @@ def train_batches(
 
 def evaluation_batches(data: EvaluationClips, batch: int, workers: int) -> DataLoader:
     """Yields (clips (B, T, 3, size, size) uint8, labels (B,) int64) in the order of `data`."""
-    return _loader(data, workers, batch_size=batch)
+    return _loader(_ResizedByTorch(data), workers, batch_size=batch)
+
+
+class _ResizedByTorch(Dataset):
+    """Test clips with the very pixels of `dfer.clips.planes`, in a tenth of its time or less."""
+
+    def __init__(self, data: EvaluationClips) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        frames, size = self.data.decode(index), self.data.size
+        if frames.shape[1:3] != (size, size):
+            frames = resize(frames, size)
+        pixels = np.empty((len(frames), 3, size, size), np.uint8)
+        to_planes(frames, pixels)
+        return torch.from_numpy(pixels), self.data.labels[index]
 
 
 def _loader(data: Dataset, workers: int, **options) -> DataLoader:

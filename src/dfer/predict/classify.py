@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from dfer.clips.evaluation import EvaluationClips
 from dfer.clips.progress import Progress
@@ -84,10 +85,10 @@ class _Windows(EvaluationClips):
         super().__init__(*words, **more)
         self._progress = progress
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+    def decode(self, index: int) -> np.ndarray:
         if self._progress is not None:
             self._progress.at(index / len(self))
-        return super().__getitem__(index)
+        return super().decode(index)
 
 
 def classify(
@@ -99,17 +100,10 @@ def classify(
         data: as `stored` gives them, of these windows.
         maps: whether to make heat maps.
     """
-    probabilities = softmax(run.logits(data))
+    probabilities = softmax(run.logits(data).astype(np.float64), axis=1)
     heat = run.heat_maps(data, probabilities.argmax(1)) if maps else [None] * len(windows)
     count, sampler = run.settings.model.frames, run.settings.train.sampler
     return [
         Prediction(window, window.chosen(count, sampler), row, map_)
         for window, row, map_ in zip(windows, probabilities, heat, strict=True)
     ]
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Logits (clips, #class) → probabilities, float64."""
-    logits = logits.astype(np.float64)
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
