@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from small_results import CLASSES, KEY, predictions, small_results
+from small_results import KEY, predictions, small_results
 
 from dfer.app.behind import behind, wrong_clips
 from dfer.errors import UserError
@@ -16,7 +16,7 @@ def runs(tmp_path_factory):
 
 
 def test_wrong_clips_are_those_of_another_label_the_surest_first():
-    wrong = wrong_clips(predictions(1), CLASSES)
+    wrong = wrong_clips(predictions(1))
     assert wrong[["clip", "true", "predicted"]].to_numpy().tolist() == [
         ["f1-clip5", "neutral", "happy"],
         ["f1-clip1", "happy", "sad"],

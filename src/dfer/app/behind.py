@@ -1,17 +1,18 @@
 """What stands behind a measured number: its runs, how they learnt, what they take for what."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from dfer.errors import UserError
 from dfer.figures import confusion, learning, style
 from dfer.figures.style import Comparison
+from dfer.training import scores
 
 COLUMNS = ["fold", "seed", "clip", "true", "predicted", "probability"]
 
@@ -45,17 +46,15 @@ def behind(folder: Path, method: str, dataset: str, *, synthetic: bool) -> Behin
     metrics, predictions = (
         _all(folder, name) for name in ("metrics.parquet", "predictions.parquet")
     )
-    classes = [name.removeprefix("logit_") for name in predictions if name.startswith("logit_")]
+    classes = scores.classes_of(predictions)
     comparison = Comparison(dataset, synthetic, classes, {method: folder.name})
-    wrong = wrong_clips(predictions, classes)
+    wrong = wrong_clips(predictions)
     return Behind(_runs(metrics, wrong), wrong, list(_figures(folder, metrics, comparison)))
 
 
-def wrong_clips(predictions: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+def wrong_clips(predictions: pd.DataFrame) -> pd.DataFrame:
     """The test clips whose predicted label is not the true one, the surest first."""
-    logits = predictions[[f"logit_{name}" for name in classes]].to_numpy(np.float64)
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares = odds.max(axis=1) / odds.sum(axis=1)
+    shares = softmax(scores.logits_of(predictions), axis=1).max(axis=1)
     table = predictions.rename(columns={"label": "true", "prediction": "predicted"})
     table = table.assign(probability=shares.round(3))[COLUMNS]
     wrong = table[table.true != table.predicted]
@@ -71,8 +70,8 @@ def _all(folder: Path, name: str) -> pd.DataFrame:
 
 def _runs(metrics: pd.DataFrame, wrong: pd.DataFrame) -> pd.DataFrame:
     place = ["fold", "seed"]
-    scores = metrics[metrics.metric.isin(["UAR", "WAR"])]
-    runs = scores.pivot(index=[*place, "clips"], columns="metric", values="value").reset_index()
+    means = metrics[metrics.metric.isin(["UAR", "WAR"])]
+    runs = means.pivot(index=[*place, "clips"], columns="metric", values="value").reset_index()
     counts = wrong.groupby(place).size().rename("wrong")
     runs = runs.join(counts, on=place).fillna({"wrong": 0}).astype({"wrong": int})
     return runs.rename_axis(columns=None).round(2)[[*place, "UAR", "WAR", "clips", "wrong"]]

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from dfer.dag.experiment import ALL, Experiment
+from dfer.dag.experiment import ALL, Experiment, enabled_variants
 from dfer.datasets import layouts
 from dfer.errors import UserError
 from dfer.faces import backends
@@ -200,12 +200,7 @@ def _unknown_variants(config: dict[str, Any]) -> Iterable[str]:
 
 def _unsound_corrections(config: dict[str, Any]) -> Iterable[str]:
     """Corrected variants with settings of their own, or of variants that cannot be corrected."""
-    known, enabled = config["variants"], config.get("enable", [])
-    on = {
-        name
-        for name, values in known.items()
-        if values.get("enabled", True) or enabled == ALL or name in enabled
-    }
+    known, on = config["variants"], enabled_variants(config)
     for name, values in known.items():
         if "corrected" not in values:
             continue

@@ -109,6 +109,16 @@ class Variant:
         )
 
 
+def enabled_variants(config: Mapping[str, Any]) -> list[str]:
+    """The names of a configuration's variants, less those that it turns off."""
+    on = config.get("enable", [])
+    return [
+        name
+        for name, values in config["variants"].items()
+        if values.get("enabled", True) or on == ALL or name in on
+    ]
+
+
 class Experiment:
     """All that a configuration asks for.
 
@@ -131,11 +141,9 @@ class Experiment:
         self.datasets = {
             name: Dataset.read(name, values) for name, values in config["datasets"].items()
         }
-        enabled = config.get("enable", [])
+        variants = config["variants"]
         self.variants = {
-            name: Variant.read(name, values)
-            for name, values in config["variants"].items()
-            if values.get("enabled", True) or enabled == ALL or name in enabled
+            name: Variant.read(name, variants[name]) for name in enabled_variants(config)
         }
         self.seeds: list[int] = config["seeds"]
         self.table_seeds: Mapping[str, list[int]] = config.get("table_seeds", {})
