@@ -1,6 +1,5 @@
 """Clips that are one and the same under two ids: linked or copied, perhaps in train and test."""
 
-import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
@@ -11,6 +10,7 @@ import pandas as pd
 from dfer.check.findings import Finding
 from dfer.clips.images import frame_names
 from dfer.datasets.release import Release, first_few
+from dfer.files import sha256
 
 
 def check_copies(root: Path, present: pd.DataFrame, release: Release) -> list[Finding]:
@@ -75,11 +75,6 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size or None
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _images(folder: Path) -> list[Path]:
     with os.scandir(folder) as entries:
         return [folder / name for name in frame_names(entry.name for entry in entries)[0]]
@@ -93,15 +88,15 @@ def _ends(folder: Path) -> tuple[int, int, int] | None:
 
 def _end_digests(folder: Path) -> tuple[str, str] | None:
     images = _images(folder)
-    first, last = _digest(images[0]), _digest(images[-1])
+    first, last = sha256(images[0]), sha256(images[-1])
     return None if first == last else (first, last)
 
 
 def _all_digests(folder: Path) -> tuple[str, ...]:
-    return tuple(map(_digest, _images(folder)))
+    return tuple(map(sha256, _images(folder)))
 
 
-VIDEO = (_size, _digest)  # each looks only at what the one before it found alike
+VIDEO = (_size, sha256)  # each looks only at what the one before it found alike
 FOLDER = (_ends, _end_digests, _all_digests)
 
 

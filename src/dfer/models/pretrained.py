@@ -1,6 +1,5 @@
 """Weights that networks without CLIP start from: torchvision's, pinned, or a file of one's own."""
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -8,7 +7,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dfer.errors import UserError
-from dfer.files import check_readable
+from dfer.files import check_readable, sha256
 from dfer.video_settings import PINNED, weights_file
 
 ADDRESS = "https://download.pytorch.org/models/"
@@ -53,8 +52,7 @@ def check(path: Path, name: str) -> None:
     pinned = PINNED[name]
     if not path.is_file():
         raise UserError(f"{path}: no such file. {remedy(name, path)}")
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(path)
     if found != pinned.sha256:
         raise UserError(
             f"{path}: not {pinned.file} as it was published (SHA-256 {found[:12]}…, expected "

@@ -36,7 +36,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TextIO
 
 import cv2
 
@@ -140,63 +139,60 @@ def main(args: argparse.Namespace) -> None:
     """
     stdout = sys.stdout
     with redirect_stdout(sys.stderr if args.out == PIPE else stdout):
-        predict(args, stdout)
+        cv2.setNumThreads(1)
+        stride = args.window if args.stride is None else args.stride
+        if not 0 < stride <= args.window:
+            raise UserError(
+                f"--window {args.window:g} --stride {stride:g}: give seconds above 0, and a stride "
+                "no longer than a window, so that every frame is in one."
+            )
+        clips, unused = usable(args.clips)
+        names = output_names(clips)
+        wanted = Wanted(args.window, stride, args.out_overlays, args.out_strips)
+        check_outputs(wanted, args.out, names)
+        source = args.run or args.onnx
+        run = open_run(source, onnx=args.onnx is not None, threads=args.threads)
+        check_run(run, source, wanted)
 
-
-def predict(args: argparse.Namespace, pipe: TextIO) -> None:
-    """As `main`; a table that goes to stdout is written to `pipe`."""
-    cv2.setNumThreads(1)
-    stride = args.window if args.stride is None else args.stride
-    if not 0 < stride <= args.window:
-        raise UserError(
-            f"--window {args.window:g} --stride {stride:g}: give seconds above 0, and a stride "
-            "no longer than a window, so that every frame is in one."
+        print(
+            f"{run.settings.key}, trained on {run.dataset}, fold {run.fold}, "
+            f"seed {run.seed}: {', '.join(run.classes)}"
         )
-    clips, unused = usable(args.clips)
-    names = output_names(clips)
-    wanted = Wanted(args.window, stride, args.out_overlays, args.out_strips)
-    check_outputs(wanted, args.out, names)
-    source = args.run or args.onnx
-    run = open_run(source, onnx=args.onnx is not None, threads=args.threads)
-    check_run(run, source, wanted)
+        if run.synthetic:
+            print("It was trained on rendered faces: what it says of real ones means nothing.")
+        landmarks = landmark_settings(run, args.landmark_settings)
+        backend = open_faces(landmarks)
+        for path, reason in unused:
+            print(printable(f"\n{path}: not used: {reason}"), flush=True)
+        rows: list[tuple] = []
+        rejects: list[tuple] = [(str(path), None, None, None, reason) for path, reason in unused]
+        passes = 4 if wanted.overlays else 3  # follow, cut out, classify, draw
+        progress = Progress("predict", len(clips), passes)
+        try:
+            for clip, name in zip(clips, names, strict=True):
+                outcome = predict_clip(run, clip, name, backend, landmarks, wanted, progress)
+                print(
+                    printable("\n".join([f"\n{clip.path}: {outcome.lines[0]}", *outcome.lines[1:]]))
+                )
+                rows += outcome.rows
+                rejects += outcome.rejects
+                progress.done()
+        finally:  # a full disk, or Ctrl-C, loses nothing that was found
+            if args.out == PIPE:
+                stdout.write(as_csv(rows, run.classes))
+            elif args.out:
+                write_tables(args.out, rows, rejects, run.classes)
 
-    print(
-        f"{run.settings.key}, trained on {run.dataset}, fold {run.fold}, "
-        f"seed {run.seed}: {', '.join(run.classes)}"
-    )
-    if run.synthetic:
-        print("It was trained on rendered faces: what it says of real ones means nothing.")
-    landmarks = landmark_settings(run, args.landmark_settings)
-    backend = open_faces(landmarks)
-    for path, reason in unused:
-        print(printable(f"\n{path}: not used: {reason}"), flush=True)
-    rows: list[tuple] = []
-    rejects: list[tuple] = [(str(path), None, None, None, reason) for path, reason in unused]
-    passes = 4 if wanted.overlays else 3  # follow, cut out, classify, draw
-    progress = Progress("predict", len(clips), passes)
-    try:
-        for clip, name in zip(clips, names, strict=True):
-            outcome = predict_clip(run, clip, name, backend, landmarks, wanted, progress)
-            print(printable("\n".join([f"\n{clip.path}: {outcome.lines[0]}", *outcome.lines[1:]])))
-            rows += outcome.rows
-            rejects += outcome.rejects
-            progress.done()
-    finally:  # a full disk, or Ctrl-C, loses nothing that was found
-        if args.out == PIPE:
-            pipe.write(as_csv(rows, run.classes))
-        elif args.out:
-            write_tables(args.out, rows, rejects, run.classes)
-
-    files = sum(window is None for _, window, *_ in rejects)
-    predicted = len({file for file, *_ in rows})
-    print(
-        f"\nPredicted: {counted(len(rows), 'window')} of {counted(predicted, 'clip')}. "
-        f"Not used: {counted(files, 'file')}, {counted(len(rejects) - files, 'window')}."
-    )
-    if not rows:
-        file, *_, reason = rejects[0]
-        more = f" (and {len(rejects) - 1} more, see above)" if len(rejects) > 1 else ""
-        raise UserError(printable(f"nothing could be predicted. {file}: {reason}{more}"))
+        files = sum(window is None for _, window, *_ in rejects)
+        predicted = len({file for file, *_ in rows})
+        print(
+            f"\nPredicted: {counted(len(rows), 'window')} of {counted(predicted, 'clip')}. "
+            f"Not used: {counted(files, 'file')}, {counted(len(rejects) - files, 'window')}."
+        )
+        if not rows:
+            file, *_, reason = rejects[0]
+            more = f" (and {len(rejects) - 1} more, see above)" if len(rejects) > 1 else ""
+            raise UserError(printable(f"nothing could be predicted. {file}: {reason}{more}"))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@
 """
 
 import dataclasses
-import hashlib
 import json
 from dataclasses import dataclass
 from importlib import metadata
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dfer.errors import UserError
+from dfer.files import sha256
 
 WEIGHTS, GRAPH, CONFIG, CARD = "model.safetensors", "model.onnx", "config.json", "README.md"
 LIBRARY = "dfer"
@@ -117,8 +117,7 @@ def check_content(path: Path, config: Config, name: str) -> None:
             )
         )
     try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256(path)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}). Copy the package whole."

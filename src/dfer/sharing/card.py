@@ -15,7 +15,7 @@ import pandas as pd
 from dfer.errors import UserError
 from dfer.files import read_parquet
 from dfer.tables.summary import summarise
-from dfer.training.metrics import confusion, recalls
+from dfer.training.scores import RUN, measure
 
 if TYPE_CHECKING:  # torch, which an upload can do without
     from dfer.models.checkpoint import TrainedRun
@@ -61,8 +61,7 @@ def scores(run: "TrainedRun", path: Path) -> Scores | None:
     """
     if not path.exists():
         return None
-    columns = ["dataset", "run", "protocol", "checkpoint", "fold", "seed"]
-    table = read_parquet(path, [*columns, "clip", "label", "prediction"])
+    table = read_parquet(path, [*RUN, "clip", "label", "prediction"])
     theirs = {tuple(row) for row in table[["dataset", "fold", "seed"]].itertuples(index=False)}
     if theirs != {(run.dataset, run.fold, run.seed)} or not {*table.label} <= {*run.classes}:
         raise UserError(
@@ -73,12 +72,9 @@ def scores(run: "TrainedRun", path: Path) -> Scores | None:
         pd.Categorical(table[name], run.classes).codes.astype(np.int64)
         for name in ("label", "prediction")
     )
-    counts = confusion(labels, found, len(run.classes))
-    return Scores(
-        summarise(table).set_index("metric"),
-        pd.Series(recalls(counts), run.classes),
-        pd.Series(counts.sum(axis=1), run.classes),
-    )
+    measured = measure(labels, found, run.classes)
+    recall = measured[measured.metric == "recall"].set_index("label")
+    return Scores(summarise(table).set_index("metric"), recall.value, recall.clips)
 
 
 def model_card(

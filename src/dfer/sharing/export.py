@@ -10,7 +10,6 @@ of this machine are left out. Equal runs give equal bytes.
 
 import argparse
 import dataclasses
-import hashlib
 import json
 import tempfile
 import zipfile
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dfer.errors import UserError, stage
-from dfer.files import atomic, check_writable, write_text
+from dfer.files import atomic, check_writable, sha256, write_text
 from dfer.models.checkpoint import HEADER, TrainedRun, load_run, save_run
 from dfer.predict.package import CARD, CONFIG, GRAPH, WEIGHTS, Config, read_config
 from dfer.predict.run import find_checkpoint
@@ -58,7 +57,7 @@ def write_package(folder: Path, source: Path, *, onnx: bool, licence: str | None
         difference = write_graph(run, folder / GRAPH)
         files.append(GRAPH)
         said += f"; {GRAPH} gives torch's logits within {difference:.1e}"
-    write_text(config_of(run, {name: digest(folder / name) for name in files}), folder / CONFIG)
+    write_text(config_of(run, {name: sha256(folder / name) for name in files}), folder / CONFIG)
     write_text(card, folder / CARD)
     return said
 
@@ -128,12 +127,6 @@ def read_record(path: Path) -> dict[str, Any] | None:
         raise UserError(
             f"{path}: not JSON ({error}). Delete it, and train the run again."
         ) from None
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, as 64 hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def pack(folder: Path, path: Path) -> None:
