@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from dfer.clips.evaluation import EvaluationClips
 from dfer.clips.progress import Progress
@@ -100,6 +99,8 @@ def classify(
         data: as `stored` gives them, of these windows.
         maps: whether to make heat maps.
     """
+    from scipy.special import softmax  # not at the top: a wrong argument is answered sooner
+
     probabilities = softmax(run.logits(data).astype(np.float64), axis=1)
     heat = run.heat_maps(data, probabilities.argmax(1)) if maps else [None] * len(windows)
     count, sampler = run.settings.model.frames, run.settings.train.sampler
