@@ -17,7 +17,7 @@ def settings(model):
 
 
 @pytest.mark.parametrize(
-    ("width", "precision", "amx", "expected"),
+    ("width", "precision", "native", "expected"),
     [
         (768, "auto", True, torch.bfloat16),
         (768, "auto", False, torch.float32),
@@ -26,22 +26,33 @@ def settings(model):
         (768, "fp32", True, torch.float32),
     ],
 )
-def test_auto_is_bf16_for_wide_towers_on_a_cpu_with_amx(
-    monkeypatch, width, precision, amx, expected
+def test_auto_is_bf16_for_wide_towers_on_a_cpu_that_multiplies_it(
+    monkeypatch, width, precision, native, expected
 ):
-    monkeypatch.setattr(stage, "has_amx", lambda: amx)
+    monkeypatch.setattr(stage, "multiplies_bf16", lambda: native)
     assert stage.precision(TrainSettings(precision=precision), width, CPU) == expected
 
 
-def test_a_processor_without_a_word_of_amx_has_none(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "aarch64"})
-    assert stage.has_amx() is False
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"architecture": "aarch64"}, False),
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"avx512_bf16": True, "amx_bf16": False}, True),  # Zen 4
+        ({"avx512_bf16": True, "amx_bf16": True}, True),  # Sapphire Rapids
+    ],
+)
+def test_a_cpu_multiplies_bf16_by_either_of_two_sets_of_instructions(
+    monkeypatch, capabilities, expected
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert stage.multiplies_bf16() is expected
 
 
 def test_precision_is_part_of_what_decides_a_run(monkeypatch):
     parts = []
-    for amx in (False, True):
-        monkeypatch.setattr(stage, "has_amx", lambda amx=amx: amx)
+    for native in (False, True):
+        monkeypatch.setattr(stage, "multiplies_bf16", lambda native=native: native)
         parts.append(decisive(stage.machine(settings(WIDE), CPU, 1)))
     assert [part.pop("precision") for part in parts] == ["float32", "bfloat16"]
     assert parts[0] == parts[1]

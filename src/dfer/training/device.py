@@ -38,22 +38,26 @@ def loader_workers(device: torch.device, threads: int) -> int:
 def precision(settings: TrainSettings, width: int, device: torch.device) -> torch.dtype:
     """The dtype of matrix products: as set, or where it is `auto`, bf16 if that pays, else fp32.
 
-    It pays on a GPU that has bf16, and on a CPU with matrix units for it (AMX) if the image tower
-    is wide (`width`). Small ones stay in fp32 on every CPU, so that their numbers depend on none.
+    It pays on a GPU that has bf16, and on a CPU that multiplies it natively if the image tower is
+    wide (`width`). Small ones stay in fp32 on every CPU, so that their numbers depend on none.
     """
     if settings.precision == "auto":
         if device.type == "cuda":
             fast = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
-            fast = has_amx() and width >= WIDE
+            fast = multiplies_bf16() and width >= WIDE
         return torch.bfloat16 if fast else torch.float32
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[settings.precision]
 
 
-def has_amx() -> bool:
-    """Whether the CPU multiplies bf16 matrices in units of their own, and torch uses them."""
-    return torch.backends.mkldnn.is_available() and bool(
-        torch.cpu.get_capabilities().get("amx_bf16")
+def multiplies_bf16() -> bool:
+    """Whether the CPU has instructions for products of bf16 (AVX-512 or AMX), and torch uses them.
+
+    AMX is Intel's from Sapphire Rapids on; AVX-512's are AMD's from Zen 4 on, too.
+    """
+    has = torch.cpu.get_capabilities()
+    return torch.backends.mkldnn.is_available() and any(
+        has.get(name, False) for name in ("amx_bf16", "avx512_bf16")
     )
 
 
