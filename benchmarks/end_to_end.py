@@ -32,8 +32,8 @@ from dfer.models.backbone import normaliser, vision_config
 from dfer.models.recogniser import Recogniser
 from dfer.settings import ModelSettings, TrainSettings
 from dfer.training.device import device_name, loader_workers, pick_device, precision
+from dfer.training.optimiser import parameter_groups
 from dfer.training.step import Step
-from dfer.training.train import parameter_groups
 
 CLASSES = 7
 MODELS = {"small": "config/backbone/demo.json", "ViT-B/32": "ViT-B-32-quickgelu"}
@@ -41,7 +41,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 def training_step(model: Recogniser, device: torch.device) -> Step:
-    """The step of `dfer.training.train`, on clips (B, T, 3, H, W) uint8 and labels (B,)."""
+    """The step of `dfer.training.loop`, on clips (B, T, 3, H, W) uint8 and labels (B,)."""
     settings = TrainSettings(lr=1e-6)
     optimiser = torch.optim.AdamW(parameter_groups(model, settings), fused=True)
     normalise = normaliser(((0.5,) * 3, (0.25,) * 3), device)

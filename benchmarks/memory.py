@@ -27,8 +27,9 @@ from dfer.models.backbone import vision_config
 from dfer.models.recogniser import Recogniser
 from dfer.settings import ModelSettings, TrainSettings
 from dfer.training.device import device_name
+from dfer.training.optimiser import parameter_groups
+from dfer.training.state import write_state
 from dfer.training.step import Step
-from dfer.training.train import parameter_groups, write_state
 
 CLASSES = 7
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -1,6 +1,6 @@
 """Clips a second and memory of each network without CLIP, at the T and size it was published with.
 
-A step is that of `dfer.training.train` with AdamW, on random clips that stand in memory; predicting
+A step is that of `dfer.training.loop` with AdamW, on random clips that stand in memory; predicting
 is a forward pass. Memory is a GPU's peak of a step; of a CPU it is left out.
 
     python benchmarks/networks.py --batch 16

@@ -65,7 +65,7 @@ def ours(settings: ModelSettings, model: str) -> Recogniser:
 
 
 def adamw(model: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of `dfer.training.train`."""
+    """The optimiser of `dfer.training.loop`."""
     return torch.optim.AdamW(model.parameters(), lr=1e-6, fused=True)
 
 
@@ -136,7 +136,7 @@ class Steps:
             return self.model(self.clips)
 
     def _step(self, dtype: torch.dtype) -> None:
-        if isinstance(self.model, Recogniser):  # ours, as `dfer.training.train` makes it
+        if isinstance(self.model, Recogniser):  # ours, as `dfer.training.loop` makes it
             if dtype not in self.own:
                 parts = (self.model, self.optimiser, TrainSettings(), lambda clips: clips)
                 self.own[dtype] = Step(*parts, dtype, F.cross_entropy)

@@ -54,9 +54,11 @@ from dfer.prepare.align import LANDMARKS_SCHEMA
 from dfer.prepare.extract import read_landmarks
 from dfer.prepare.manifest import FOLD_SCHEMA, MANIFEST_SCHEMA
 from dfer.settings import RunSettings
+from dfer.training.loop import HISTORY
+from dfer.training.state import read_state, write_state
 from dfer.training.test_set import tested_clips
 from dfer.training.text import read_features
-from dfer.training.train import HISTORY, read_clips, read_state, write_state
+from dfer.training.train import read_clips
 from dfer.tuning.best import report, table
 from dfer.tuning.replay import replay
 from dfer.tuning.study import Study, Trial, read_trials, write_trial

@@ -9,8 +9,8 @@ from dfer.files import write_parquet
 from dfer.tables import reported
 from dfer.tables.numbers import NUMBERS, Dataset, numbers
 from dfer.tables.summary import summarise
+from dfer.training.loop import HISTORY
 from dfer.training.scores import METRICS, measure
-from dfer.training.train import HISTORY
 
 CLASSES = ["happy", "sad", "neutral"]
 KEY = "interfit+msta+biehpro2.0a1b2c3d"

@@ -11,6 +11,7 @@ from test_train import arguments, settings, train
 
 from dfer.errors import UserError
 from dfer.files import read_parquet
+from dfer.training import state as kept
 from dfer.training import train as stage
 from dfer.training.events import event_log
 
@@ -31,7 +32,7 @@ def watched(folder, out, run_settings):
 
 def killed(monkeypatch, train_it, after, saved=True):
     """Train for so many epochs and die, with the state of the last of them saved or not."""
-    real = stage.write_state
+    real = kept.write_state
 
     def write_and_die(path, **state):
         if saved or state["epoch"] < after:
@@ -40,8 +41,8 @@ def killed(monkeypatch, train_it, after, saved=True):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "write_state", write_and_die)
-        patch.setattr(stage, "SAVING", math.inf)  # after every epoch
+        patch.setattr(kept, "write_state", write_and_die)
+        patch.setattr(kept, "SAVING", math.inf)  # after every epoch
         with pytest.raises(KeyboardInterrupt):
             train_it()
 

@@ -15,11 +15,12 @@ from dfer.models.backbone import normaliser, pixel_statistics
 from dfer.models.method import build, image_size, pixels
 from dfer.settings import OWN, RunSettings, methods
 from dfer.training import inference
-from dfer.training import train as stage
+from dfer.training import state as kept
 from dfer.training.device import pick_device
 from dfer.training.inference import logits_of
+from dfer.training.loop import train
 from dfer.training.recorded import Recorded
-from dfer.training.train import read_clips, train
+from dfer.training.train import read_clips
 
 needs_gpu = [
     pytest.mark.gpu,
@@ -128,14 +129,14 @@ def cut(tiny_store, tmp_path, device, monkeypatch):
     """A function that trains, is killed when it has first saved its state, and goes on."""
 
     def twice(run=None, workers=0):
-        real = stage.write_state
+        real = kept.write_state
 
         def write_and_die(path, **state):
             real(path, **state)
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(stage, "write_state", write_and_die)
+            patch.setattr(kept, "write_state", write_and_die)
             with pytest.raises(KeyboardInterrupt):
                 trained(tiny_store, device, tmp_path / "cut", run)
         return trained(tiny_store, device, tmp_path / "cut", run, workers=workers)

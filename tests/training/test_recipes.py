@@ -19,7 +19,9 @@ from dfer.models.clip_method import ClipMethod
 from dfer.models.method import build, part_of
 from dfer.settings import AugmentSettings, RunSettings, TrainSettings
 from dfer.training import evaluate
+from dfer.training import state as kept
 from dfer.training import train as stage
+from dfer.training.optimiser import new_optimiser, parameter_groups
 from dfer.training.schedule import learning_rate
 
 WORDS = dict(zip(CLASSES, ["happiness", "sadness", "neutral"], strict=True))
@@ -151,7 +153,7 @@ def test_sgd_by_hand():
     own = settings("coop", optimiser="sgd", lr=0.5, momentum=0.9, weight_decay=0.1, decay_all=True)
     torch.manual_seed(0)
     model = build(own.model, own.backbone, list(WORDS.values()), torch.zeros(3, 32))
-    optimiser = stage.new_optimiser(model, own.train)
+    optimiser = new_optimiser(model, own.train)
     w, v = model.context.detach().clone(), 0.0
     for number in (1, 2):
         g = torch.full_like(w, float(number))
@@ -168,7 +170,7 @@ def test_a_learning_rate_a_part():
     model = build(own.model, own.backbone, list(WORDS.values()), torch.zeros(3, 32))
     names = {id(p): name for name, p in model.named_parameters()}
     found = {}
-    for group in stage.parameter_groups(model, own.train):
+    for group in parameter_groups(model, own.train):
         assert group["weight_decay"] == own.train.weight_decay
         for parameter in group["params"]:
             found.setdefault(part_of(names[id(parameter)]), set()).add(
@@ -182,14 +184,14 @@ def test_a_learning_rate_a_part():
 
 def test_stages_train_their_parts_one_after_the_other(folder, monkeypatch):
     own = settings("cliper", epochs=5, checkpoint="test", stages=TWO_STAGES)
-    real, states = stage.write_state, []
+    real, states = kept.write_state, []
 
     def write(path, **state):
         states.append({name: value.clone() for name, value in state["model"].items()})
         real(path, **state)
 
-    monkeypatch.setattr(stage, "write_state", write)
-    monkeypatch.setattr(stage, "SAVING", float("inf"))
+    monkeypatch.setattr(kept, "write_state", write)
+    monkeypatch.setattr(kept, "SAVING", float("inf"))
     history = read_parquet(train(folder, "run", own) / "history.parquet")
     assert len(states) == 5
 
@@ -211,7 +213,7 @@ def test_a_training_killed_in_or_between_stages_ends_with_the_same_bytes(
 ):
     own = settings("cliper", epochs=5, stages=TWO_STAGES)
     whole = contents(train(folder, "whole", own))
-    real = stage.write_state
+    real = kept.write_state
 
     def write_and_die(path, **state):
         real(path, **state)
@@ -219,8 +221,8 @@ def test_a_training_killed_in_or_between_stages_ends_with_the_same_bytes(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "write_state", write_and_die)
-        patch.setattr(stage, "SAVING", float("inf"))
+        patch.setattr(kept, "write_state", write_and_die)
+        patch.setattr(kept, "SAVING", float("inf"))
         with pytest.raises(KeyboardInterrupt):
             train(folder, "cut", own)
     assert contents(train(folder, "cut", own)) == whole

@@ -19,7 +19,11 @@ from dfer.models.checkpoint import load_run
 from dfer.models.method import build
 from dfer.prepare.splits import SPLITS
 from dfer.settings import RunSettings, TrainSettings
+from dfer.training import loop
+from dfer.training import state as kept
 from dfer.training import train as stage
+from dfer.training.optimiser import parameter_groups
+from dfer.training.schedule import learning_rate
 
 WORDS = dict(zip(CLASSES, ["happiness", "sadness", "neutral"], strict=True))
 SETTINGS = {
@@ -67,7 +71,7 @@ def contents(run):
 
 def test_learning_rate_by_hand():
     recipe = TrainSettings(epochs=10, lr=1.0, min_lr=0.1, warmup_epochs=2)
-    rates = [stage.learning_rate(recipe, step, 5) for step in range(50)]
+    rates = [learning_rate(recipe, step, 5) for step in range(50)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert max(rates) == rates[9] == pytest.approx(1.0)
     assert rates[-1] == pytest.approx(0.1)
@@ -80,7 +84,7 @@ def test_only_matrices_decay_and_only_new_modules_are_scaled():
     run = settings(lr_factor=10.0)
     model = build(run.model, run.backbone, CLASSES, torch.randn(3, 32))
     names = {id(p): name for name, p in model.named_parameters()}
-    groups = stage.parameter_groups(model, run.train)
+    groups = parameter_groups(model, run.train)
     seen = [names[id(p)] for group in groups for p in group["params"]]
     assert sorted(seen) == sorted(names.values())
     for group in groups:
@@ -111,7 +115,7 @@ def test_same_seed_same_bytes_and_it_learns(folder):
 def test_interrupted_training_ends_with_the_same_bytes(folder, monkeypatch, rule):
     run = settings(checkpoint=rule)
     whole = contents(train(folder, "whole", run))
-    real, calls = stage.write_state, []
+    real, calls = kept.write_state, []
 
     def write_and_die(path, **state):
         real(path, **state)
@@ -120,7 +124,7 @@ def test_interrupted_training_ends_with_the_same_bytes(folder, monkeypatch, rule
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "write_state", write_and_die)
+        patch.setattr(kept, "write_state", write_and_die)
         with pytest.raises(KeyboardInterrupt):
             train(folder, "cut", run)
     assert (folder / "cut/state.pt").exists()
@@ -132,11 +136,11 @@ def test_a_slow_disk_costs_a_tenth_and_what_it_missed_is_trained_again(folder, m
     """The clock is ours: an epoch takes 12 s on it, saving a state 25 s."""
     run, clock, saved = settings(epochs=30), [0.0], []
     whole = contents(train(folder, "whole", run))
-    real_epoch, real_write = stage.confusion, stage.write_state
+    real_count, real_write = loop.confusion, kept.write_state
 
     def confusion(*args):
         clock[0] += 4.0  # three batches an epoch
-        return real_epoch(*args)
+        return real_count(*args)
 
     def write_slowly(path, **state):
         clock[0] += 25.0
@@ -146,9 +150,9 @@ def test_a_slow_disk_costs_a_tenth_and_what_it_missed_is_trained_again(folder, m
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "confusion", confusion)
-        patch.setattr(stage, "write_state", write_slowly)
-        patch.setattr(stage.time, "perf_counter", lambda: clock[0])
+        patch.setattr(loop, "confusion", confusion)
+        patch.setattr(kept, "write_state", write_slowly)
+        patch.setattr(loop.time, "perf_counter", lambda: clock[0])
         with pytest.raises(KeyboardInterrupt):
             train(folder, "cut", run)
     assert saved == [1, 22]

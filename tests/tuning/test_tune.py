@@ -21,6 +21,7 @@ from dfer.dag.configuration import check_config
 from dfer.errors import UserError
 from dfer.files import read_parquet
 from dfer.settings import RunSettings
+from dfer.training import state as kept
 from dfer.training import train as training
 from dfer.tuning import best, figures, suggest, trial
 from dfer.tuning.replay import build, contains
@@ -138,7 +139,7 @@ def test_the_order_of_a_round_and_kills_change_nothing(folder, monkeypatch):
     backwards = run_study(folder, study, "backwards", order=reversed)
     assert contents(backwards) == contents(first)
 
-    real = training.write_state
+    real = kept.write_state
 
     def killed_after_each_epoch(folder, study, out, round_, place):
         """Run a trial again and again, as long as it gets through one epoch and dies."""
@@ -147,7 +148,7 @@ def test_the_order_of_a_round_and_kills_change_nothing(folder, monkeypatch):
             real(path, **state)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(training, "write_state", write_and_die)
+        monkeypatch.setattr(kept, "write_state", write_and_die)
         for _ in range(9):
             try:
                 return run_trial(folder, study, out, round_, place)

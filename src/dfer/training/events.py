@@ -39,7 +39,7 @@ class EventLog:
         self._written = 0
 
     def __call__(self, history: list[dict[str, Any]]) -> None:
-        """Write what is new in a history, rows as `dfer.training.train.train` gives them."""
+        """Write what is new in a history, rows as `dfer.training.loop.train` gives them."""
         for row in history[self._written :]:
             points = {f"{name}/{row['split']}": row[key] for name, key in SCORES.items()}
             if row["split"] == "train":

@@ -36,8 +36,9 @@ from dfer.models.method import build, pixels
 from dfer.settings import RunSettings, TrainSettings
 from dfer.training.device import loader_workers, machine, pick_device, precision
 from dfer.training.inference import logits_of
+from dfer.training.loop import train
 from dfer.training.text import read_features
-from dfer.training.train import read_clips, train
+from dfer.training.train import read_clips
 
 BATCHES = 4  # of a pass
 PREDICTED = 32  # clips of a batch that is predicted, as in `dfer.training.evaluate`

@@ -28,15 +28,16 @@ from dfer.provenance import digest
 from dfer.settings import RunSettings
 from dfer.training.device import loader_workers, machine, pick_device
 from dfer.training.events import event_log
+from dfer.training.loop import HISTORY, Diverged, train
 from dfer.training.text import read_features
-from dfer.training.train import HISTORY, Diverged, decisive, identify, read_clips, train
+from dfer.training.train import decisive, identify, read_clips
 from dfer.tuning.replay import distributions, replay
 from dfer.tuning.study import Study, Trial, read_trials, write_trial
 from dfer.tuning.suggest import read_asked
 
 
 class Pruning:
-    """Whether a training should stop, as `dfer.training.train.train` asks before each epoch.
+    """Whether a training should stop, as `dfer.training.loop.train` asks before each epoch.
 
     It is told the whole history each time, so that a resumed training is decided upon as an
     uninterrupted one.
@@ -93,7 +94,7 @@ def attempt(
         classes: label → class word, in class order.
         runs: folder of the dataset's runs, which are not trained again; None: none are known.
         state_path: where the state is kept that a killed training goes on from.
-        watch: as of `dfer.training.train.train`.
+        watch: as of `dfer.training.loop.train`.
     """
     device = pick_device(threads)
     settings = study.trial_settings(parameters)

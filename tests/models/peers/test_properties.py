@@ -16,7 +16,7 @@ from dfer.models.peers import cliper as cliper_model
 from dfer.models.peers import dfer_clip as dfer_clip_model
 from dfer.settings import RunSettings, TrainSettings
 from dfer.training.device import weights_in
-from dfer.training.train import new_optimiser
+from dfer.training.optimiser import new_optimiser
 
 DESCRIPTORS = dict(zip(WORDS, GOLDEN["texts"], strict=True))
 METHODS = {
