@@ -5,6 +5,7 @@ import os
 import shutil
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy or torch read it; inherited by every stage
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each stage compiles all that it imports
 
 import numpy as np
 import pandas as pd

@@ -29,7 +29,7 @@ def digest_of(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "SOURCE", tmp_path)
 
     def forget():
-        for function in (provenance.stamp, provenance._tree, provenance._file):
+        for function in (provenance.stamp, provenance._read, provenance._file):
             function.cache_clear()
 
     def digest(text):
@@ -101,6 +101,31 @@ for stage in sys.argv[1:]:
 def test_a_module_that_is_no_python_is_named_with_its_line(digest_of):
     with pytest.raises(UserError, match=r"m\.py, line 3: not Python \(.*\). Mend it"):
         digest_of("a = 1\n\nb = = 2\n")
+
+
+def test_what_is_kept_of_a_module_is_of_its_very_source(digest_of, tmp_path, monkeypatch):
+    """A second process finds it without parsing; another source, or a torn file, is parsed."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    first, other = digest_of(SOURCE), digest_of(SOURCE + "\nTWO = 2\n")
+    (kept,) = tmp_path.glob("__pycache__/*.stamp")
+    of_other = kept.read_bytes()
+    assert digest_of(SOURCE) == first != other
+
+    kept.write_bytes(of_other)
+    assert digest_of(SOURCE) == first  # of another source
+    kept.write_bytes(kept.read_bytes()[:20])
+    assert digest_of(SOURCE) == first  # torn
+
+    with monkeypatch.context() as patch:
+        patch.setattr(provenance.ast, "parse", None)
+        assert digest_of(SOURCE) == first
+        patch.setattr(provenance, "_own_source", lambda: b"another way to digest")
+        with pytest.raises(TypeError):
+            digest_of(SOURCE)
+    kept.unlink()
+    kept.parent.rmdir()
+    kept.parent.write_text("not a folder, so nothing can be kept")
+    assert digest_of(SOURCE) == first
 
 
 def test_modules_follow_the_variant():
