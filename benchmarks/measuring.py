@@ -21,10 +21,12 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import torch
 
 from dfer.files import write_parquet
 from dfer.provenance import environment
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SCHEMA = pa.schema(
     [
         ("benchmark", pa.string()),

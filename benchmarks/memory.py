@@ -32,7 +32,6 @@ from dfer.training.state import write_state
 from dfer.training.step import Step
 
 CLASSES = 7
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MB = 1e6
 
 
@@ -44,7 +43,9 @@ def measure(model: str, batch: int, precision: str, checkpointing: bool) -> dict
     recipe = TrainSettings(lr=1e-6, gradient_checkpointing=checkpointing)
     recogniser.gradient_checkpointing = checkpointing
     optimiser = torch.optim.AdamW(parameter_groups(recogniser, recipe), lr=1e-6, fused=True)
-    step = Step(recogniser, optimiser, recipe, lambda x: x, DTYPES[precision], F.cross_entropy)
+    step = Step(
+        recogniser, optimiser, recipe, lambda x: x, measuring.DTYPES[precision], F.cross_entropy
+    )
     size = vision.image_size
     clips = torch.randn(batch, settings.frames, 3, size, size, device=device)
     labels = torch.arange(batch, device=device) % CLASSES
@@ -85,7 +86,7 @@ def main(args: argparse.Namespace) -> None:
         print(json.dumps(measure(args.model, args.batch, **args.case)))
         return
     measured = []
-    for precision in DTYPES:
+    for precision in measuring.DTYPES:
         for checkpointing in (False, True):
             case = json.dumps({"precision": precision, "checkpointing": checkpointing})
             given = {"model": args.model, "batch": args.batch, "threads": args.threads}

@@ -21,7 +21,6 @@ from dfer.training.device import device_name, pick_device
 from dfer.training.step import Step
 
 CLASSES = 7
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MORE = {"i3d": {"size": 112}}  # other than a method's defaults
 NETWORKS = {"r3d": ("r3d18", "r2plus1d18")}  # of a method that has several
 
@@ -62,7 +61,7 @@ def predict(model: Method, clips: Tensor, dtype: torch.dtype) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Measure, and write the table."""
-    device, dtype = pick_device(args.threads), DTYPES[args.precision]
+    device, dtype = pick_device(args.threads), measuring.DTYPES[args.precision]
     measured = []
     for name, network in variants():
         model, settings = network.to(device), network.settings
@@ -95,7 +94,7 @@ def main(args: argparse.Namespace) -> None:
 if __name__ == "__main__":
     top = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     top.add_argument("--batch", type=int, default=1)
-    top.add_argument("--precision", choices=DTYPES, default="fp32")
+    top.add_argument("--precision", choices=measuring.DTYPES, default="fp32")
     top.add_argument("--threads", type=int, default=1)
     top.add_argument("--rounds", type=int, default=1)
     top.add_argument("--out", default="results/benchmarks/networks.parquet")

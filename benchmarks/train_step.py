@@ -48,7 +48,6 @@ from dfer.training.recorded import Recorded  # noqa: E402
 from dfer.training.step import Step  # noqa: E402
 
 CLASSES = 7
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 VARIANTS = {
     "full": ModelSettings(),
     "baseline": ModelSettings(interfit=False, aggregation="mean", blocks=0),
@@ -157,7 +156,7 @@ def matmul_peak(dtype: torch.dtype, device: torch.device) -> float:
 
 def compare(cases: dict[str, Steps], precision: str, args: argparse.Namespace, gflops: dict):
     """Clips/s of all cases in one precision, their ratios to ours, and MFU."""
-    dtype, device = DTYPES[precision], next(iter(cases.values())).clips.device
+    dtype, device = measuring.DTYPES[precision], next(iter(cases.values())).clips.device
     runs = {PEAK: lambda: matmul_peak(dtype, device)}
     for kind in ("train", "evaluate"):
         for name, steps in cases.items():
@@ -208,7 +207,7 @@ if __name__ == "__main__":
     top.add_argument("--model", default="ViT-B-32-quickgelu")
     top.add_argument("--peer", type=Path, help="a checkout of DFER-CLIP")
     top.add_argument("--batch", type=int, default=2)
-    top.add_argument("--precisions", nargs="+", choices=DTYPES, default=["bf16", "fp32"])
+    top.add_argument("--precisions", nargs="+", choices=measuring.DTYPES, default=["bf16", "fp32"])
     top.add_argument("--threads", type=int, default=1)
     top.add_argument("--rounds", type=int, default=3)
     top.add_argument("--out", default="results/benchmarks/train_step.parquet")

@@ -108,9 +108,8 @@ class AugmentSettings:
 class TrainSettings:
     """The optimisation (Section 4.1)."""
 
-    share: float = later(
-        1.0
-    )  # of each class's train clips; the smaller share lies in the larger one
+    # Of each class's train clips; a smaller share lies in the larger one.
+    share: float = later(1.0)
     epochs: int = 100
     batch: int = 32
     lr: float = 2e-5
@@ -158,6 +157,24 @@ class TrainSettings:
     def holds_out(self) -> bool:
         """Whether a tenth of the train clips is not trained on."""
         return self.hold_out or self.checkpoint == "val"
+
+    def with_share(self, share: float) -> "TrainSettings":
+        """This recipe for a share of the train clips and as many steps, so for more epochs."""
+        always, by_schedule = ("epochs", "warmup_epochs", "restart"), ("milestones", "patience")
+
+        def more(name: str, value: Any) -> Any:
+            if name not in always + by_schedule:
+                return value
+            if isinstance(value, int):
+                return round(value / share)
+            return tuple(round(epochs / share) for epochs in value)
+
+        used = {"step": ("milestones",), "plateau": ("patience",)}.get(self.schedule, ())
+        own = {name: more(name, getattr(self, name)) for name in always + used}
+        stages = tuple({name: more(name, v) for name, v in one.items()} for one in self.stages)
+        if stages:
+            own["epochs"] = sum(one["epochs"] for one in stages)
+        return dataclasses.replace(self, share=share, stages=stages, **own)
 
     def stage(self, epoch: int) -> tuple["TrainSettings", int]:
         """The recipe of an epoch, counted from 0, and the first epoch of its stage."""

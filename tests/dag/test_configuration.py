@@ -195,6 +195,25 @@ def test_a_smaller_share_is_trained_on_for_as_many_steps():
     assert experiment.run_key("demo", "full", 0.25) != experiment.run_key("demo", "full")
 
 
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ({"schedule": "step", "milestones": (4, 6)}, {"epochs": 48, "milestones": (16, 24)}),
+        ({"schedule": "plateau", "patience": 2}, {"patience": 8, "milestones": (30, 40)}),
+        ({"schedule": "cosine", "restart": 3}, {"restart": 12, "patience": 10}),
+        (
+            {"stages": ({"epochs": 5, "lr": 1.0}, {"epochs": 7, "patience": 1})},
+            {"epochs": 48, "stages": ({"epochs": 20, "lr": 1.0}, {"epochs": 28, "patience": 4})},
+        ),
+    ],
+)
+def test_all_that_is_counted_in_epochs_grows_as_the_share_shrinks(recipe, expected):
+    quarter = TrainSettings(epochs=12, warmup_epochs=1, min_lr=0.0, **recipe).with_share(0.25)
+    assert quarter.share == 0.25 and quarter.warmup_epochs == 4
+    for name, value in expected.items():
+        assert getattr(quarter, name) == value
+
+
 def test_a_table_has_its_own_seeds_or_those_of_all():
     config = change(["table_seeds"], {"3": [5, 6]})
     config["seeds"] = [0, 1]

@@ -207,13 +207,7 @@ class Experiment:
         found = RunSettings.from_dict(values)
         if share == 1:
             return found
-        train = dataclasses.replace(
-            found.train,
-            share=share,
-            epochs=round(found.train.epochs / share),
-            warmup_epochs=round(found.train.warmup_epochs / share),
-        )
-        return dataclasses.replace(found, train=train)
+        return dataclasses.replace(found, train=found.train.with_share(share))
 
     def holding_out(self, dataset: str, variant: str, share: float = 1.0) -> RunSettings:
         """The settings of a variant, with a tenth of the train clips held out."""
