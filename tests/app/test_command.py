@@ -2,6 +2,7 @@
 
 import socket
 import sys
+import tempfile
 
 import pytest
 
@@ -14,6 +15,9 @@ def own_environment(monkeypatch, tmp_path):
     """What the command tells Gradio ends with the test."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(tempfile, "tempdir", None)
 
 
 def call(*words):
@@ -46,6 +50,16 @@ def test_a_port_that_is_taken_is_named():
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"--port {port}"):
             serve(page, 1, "127.0.0.1", port)
+
+
+def test_a_port_that_cannot_be_is_named():
+    gradio = pytest.importorskip("gradio", reason="needs Gradio (pip install -e '.[app]')")
+    from dfer.app.server import serve
+
+    with gradio.Blocks() as page:
+        pass
+    with pytest.raises(UserError, match="--port 99999"):
+        serve(page, 1, "127.0.0.1", 99999)
 
 
 def test_it_answers_this_machine_alone_unless_told_otherwise():

@@ -52,9 +52,12 @@ def free_port():
         return taken.getsockname()[1]
 
 
+NOBODY = "http://127.0.0.1:9"  # a proxy, as on a cluster's nodes, that does not answer
+
+
 @pytest.fixture(scope="module")
 def server(run_folder, tmp_path_factory):
-    """Its address, and the folder in which it keeps its temporary one; it ends by SIGTERM."""
+    """Its address, and the folder in which it keeps its temporary one; its terminal is closed."""
     folder = tmp_path_factory.mktemp("server")
     small_results(folder / "results")
     (folder / "tmp").mkdir()
@@ -64,7 +67,7 @@ def server(run_folder, tmp_path_factory):
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", SERVER, *map(str, words)],
-            env=os.environ | {"TMPDIR": str(folder / "tmp")},
+            env=os.environ | {"TMPDIR": str(folder / "tmp"), "http_proxy": NOBODY},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -75,7 +78,7 @@ def server(run_folder, tmp_path_factory):
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}", folder
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGHUP)
         assert process.wait(timeout=30) == 130
     text = (folder / "log").read_text()
     assert "CALLED" not in text and "Traceback" not in text, text

@@ -1,6 +1,7 @@
 """One video within bounds: what is refused, when work ends, whose files go when."""
 
 import dataclasses
+import os
 import re
 import time
 
@@ -98,7 +99,7 @@ def test_what_cannot_be_used_is_one_sentence(model, videos, tmp_path, name, said
 
 
 def test_windows_without_sense_are_refused(model, videos, tmp_path):
-    with pytest.raises(UserError, match="no more than those of a window"):
+    with pytest.raises(UserError, match=r"stride of 2 s: .* no more than a window has, 1 here"):
         look(model, videos / "face.mp4", tmp_path, window=1.0, stride=2.0)
 
 
@@ -144,6 +145,27 @@ def test_another_video_removes_all_that_was_of_the_last_one(tmp_path):
     kept.forget("you")
     kept.forget("nobody")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_video_that_two_browsers_have_goes_with_the_second(tmp_path):
+    """Gradio names the folder of an upload by its content, so that they share it."""
+    kept, shared = Kept(tmp_path), uploaded(tmp_path, "hash-of-the-content")
+    kept.upload("me", str(shared))
+    kept.upload("you", str(shared))
+    kept.upload("you", str(shared))  # the same video once more
+    kept.forget("me")
+    assert shared.exists()
+    kept.forget("you")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_upload_that_never_ended_goes_with_a_later_one(tmp_path):
+    kept, broken_off, running = Kept(tmp_path), tmp_path / "tmp1", tmp_path / "tmp2"
+    for path in (broken_off, running):
+        path.write_bytes(b"half a vid")
+    os.utime(broken_off, (0, 0))
+    kept.upload("me", str(uploaded(tmp_path, "a")))
+    assert running.exists() and not broken_off.exists()
 
 
 def test_results_go_where_the_page_was_closed_during_the_work(tmp_path):

@@ -79,6 +79,8 @@ def test_a_video_is_explained_by_what_the_model_saw(run, frames, tmp_path):
     assert found.footage is None and found.predictions == [] and len(found.rejects) == 1
     with pytest.raises(UserError, match="stride"):
         model.explain(clip, window=1.0, stride=2.0)
+    with pytest.raises(UserError, match="would replace this video"):
+        model.explain(clip, overlays=tmp_path)
 
 
 def test_what_cannot_be_used_is_a_row_with_its_reason(run, frames, tmp_path):
@@ -92,6 +94,9 @@ def test_what_cannot_be_used_is_a_row_with_its_reason(run, frames, tmp_path):
     assert found.label.isna().tolist() == [False, True, True]
     only = dfer.load(run).predict(blank)
     assert len(only) == 1 and list(only.columns) == list(found.reset_index().columns)
+    assert only.label[0] is None and found.reason[str(good)] is None
+    for table in (found.reset_index(), only):
+        assert (table.end_s - table.start_s).dtype == float
 
 
 def test_device_and_precision_are_arguments(run):

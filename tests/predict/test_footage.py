@@ -184,8 +184,9 @@ def spans(windows: list[Window]) -> list[tuple[int, int]]:
 
 def test_a_clip_no_longer_than_a_window_is_one():
     for frames in (1, 30, 100):
-        (window,) = cut_windows(np.arange(frames + 1) / 25, 4, 4)
-        assert window == Window(0, 0, frames, 0.0, frames / 25)
+        for seconds, stride in ((4, 4), (np.inf, np.inf), (np.inf, 1)):
+            (window,) = cut_windows(np.arange(frames + 1) / 25, seconds, stride)
+            assert window == Window(0, 0, frames, 0.0, frames / 25)
 
 
 def test_windows_of_ntsc_begin_with_the_frames_that_do():

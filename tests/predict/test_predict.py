@@ -414,6 +414,21 @@ def test_a_clip_that_shrinks_while_it_is_read_is_refused(release, dlib_68):
         list(cut_faces(footage, [window], 8))
 
 
+@pytest.mark.parametrize(
+    ("sampler", "count", "length"), [("snippets", 35, 12), ("pairs", 16, 4), ("segments", 8, 12)]
+)
+def test_faces_stand_in_the_order_in_which_the_sampler_chooses_them(
+    release, dlib_68, sampler, count, length
+):
+    footage = follow(Clip(release / "f" / "images", "frames"), dlib_68, 4)
+    window = Window(0, 0, length, 0, 0)
+    chosen = window.chosen(count, sampler)
+    assert (np.diff(chosen) < 0).any() == (sampler != "segments")
+    ((_, every),) = cut_faces(footage, [window], length)  # each of its frames, once
+    ((_, seen),) = cut_faces(footage, [window], count, sampler)
+    assert np.array_equal(seen, every[chosen])
+
+
 # --- runs and arguments -------------------------------------------------------------------------
 
 
@@ -550,6 +565,24 @@ def test_clips_of_one_name_do_not_overwrite_each_other(trained, release, tmp_pat
     clips = [Clip(Path(path), "video") for path in ("a/x.mp4", "b/x.mov", "c/x-2.mp4", "d/x.mp4")]
     assert predict.output_names(clips) == ["x", "x-2", "x-2-2", "x-3"]
     assert predict.output_names([Clip(Path("a/v.2"), "frames")]) == ["v.2"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--out-overlays", r"plain\.mp4: its overlay would replace this video"),
+        ("--out-strips", r"images: pictures would lie among the images of this clip"),
+    ],
+)
+def test_no_output_replaces_what_is_to_be_predicted(trained, release, tmp_path, flag, message):
+    shutil.copytree(release, tmp_path / "mine")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    clips = [tmp_path / "mine/a/plain.mp4", tmp_path / "mine/f/images"]
+    folder = tmp_path / "link" / ("a" if flag == "--out-overlays" else "f/images")
+    before = {path: path.read_bytes() for path in (tmp_path / "mine").rglob("*.*")}
+    with pytest.raises(UserError, match=message):
+        call("--run", trained, *clips, flag, folder)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "mine").rglob("*.*")}
 
 
 # --- bad input loses nothing --------------------------------------------------------------------

@@ -121,9 +121,18 @@ def test_a_damaged_zip_and_a_file_that_is_none_are_refused(made, tmp_path):
     harmed.write_bytes(content[:middle] + bytes(8) + content[middle + 8 :])
     with pytest.raises(UserError, match=r"harmed.zip: not a whole zip .* Copy it again"):
         dfer.load(harmed)
-    (tmp_path / "text.zip").write_text("no zip")
-    with pytest.raises(UserError, match="no trained run"):
-        dfer.load(tmp_path / "text.zip")
+    harmed.write_bytes(content[:middle])
+    with pytest.raises(UserError, match=r"harmed.zip: not a whole zip .* Copy it again"):
+        dfer.load(harmed)
+    with zipfile.ZipFile(harmed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(made / "package/config.json", "config.json")
+    content = harmed.read_bytes()
+    for place in range(40, 80):  # of what is packed
+        harmed.write_bytes(content[:place] + b"\xff\xff" + content[place + 2 :])
+        with pytest.raises(UserError, match=r"harmed.zip: not a whole zip .* Copy it again"):
+            dfer.load(harmed)
+    with pytest.raises(UserError, match=r"^no-such-package: no trained run"):
+        dfer.load("./no-such-package")
 
 
 def test_without_a_graph_onnx_says_how_to_make_one(made):

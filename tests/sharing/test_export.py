@@ -15,6 +15,7 @@ import dfer
 from dfer.errors import UserError
 from dfer.models.checkpoint import load_run, save_run
 from dfer.settings import RunSettings
+from dfer.sharing import graph
 from dfer.tables.summary import summarise
 
 
@@ -158,6 +159,18 @@ def test_a_package_is_written_over_and_nothing_else_is(tmp_path):
     with pytest.raises(UserError, match="holds other files"):
         call(tmp_path / "run", "--to", own)
     assert (own / "README.md").read_text() == "mine"
+
+
+def test_what_cannot_be_exported_leaves_the_package_that_stands_there(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise UserError("onnxscript is missing")
+
+    package = write_package(tmp_path)
+    before = {path.name: path.read_bytes() for path in package.iterdir()}
+    monkeypatch.setattr(graph, "write_graph", refuse)
+    with pytest.raises(UserError, match="onnxscript is missing"):
+        call(tmp_path / "run", "--to", package, "--with-onnx")
+    assert before == {path.name: path.read_bytes() for path in package.iterdir()}
 
 
 def test_what_is_no_run_is_refused(tmp_path):

@@ -11,6 +11,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from dfer.arguments import positive
 from dfer.errors import UserError, stage
 
 INSTALL = "pip install -e '.[app]'"
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     add("--max-megabytes", type=int, default=200, help="size of a video, at most")
     add("--max-seconds", type=float, default=60.0, help="length of a video, at most")
     add("--timeout", type=float, default=300.0, help="seconds of work on a video, at most")
-    add("--threads", type=int, default=1, help="threads to compute with")
+    add("--threads", type=positive, default=1, help="threads to compute with")
     return top
 
 
@@ -44,8 +45,12 @@ def main(args: argparse.Namespace) -> None:
         UserError: Gradio is missing, there is no such run, or the port is taken.
     """
     with tempfile.TemporaryDirectory(prefix="dfer-app-", ignore_cleanup_errors=True) as folder:
-        # Gradio reads these when it is imported.
+        tempfile.tempdir = folder  # of faces that are cut out, too
+        # Gradio reads these when it is imported, and asks its own server whether it has started,
+        # which no proxy can tell.
         os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder}
+        direct = [os.environ.get("no_proxy"), "127.0.0.1", "localhost", args.host]
+        os.environ |= dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(filter(None, direct)))
         try:
             import gradio  # noqa: F401
         except ModuleNotFoundError as error:

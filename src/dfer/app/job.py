@@ -20,6 +20,7 @@ from dfer.predict.tables import write_tables
 
 PASSES = 4  # follow the face, cut it out, classify, draw
 EVERY = 0.2  # seconds between signs of life
+ABANDONED = 3600  # seconds after which an upload that never ended goes
 CSV = "predictions.csv"
 
 
@@ -144,9 +145,13 @@ class Kept:
 
     def upload(self, session: str, video: str | None) -> None:
         """A browser has another video now, or none: all that is of its last one goes."""
-        self.forget(session)
+        old = self._files.pop(session, [])
         if video is not None:
             self._files[session] = [Path(video)]
+        self._remove(old)
+        for path in self._root.iterdir():  # broken off by a browser that was closed
+            if path.is_file() and time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def results(self, session: str) -> Iterator[Path]:
@@ -154,23 +159,31 @@ class Kept:
 
         It goes at once where the video has gone meanwhile.
         """
-        for old in self._files.get(session, [])[1:]:
-            self._remove(old)
+        before = self._files.get(session, [])
         folder = Path(tempfile.mkdtemp(prefix="results-", dir=self._root))
-        self._files[session] = [*self._files.get(session, [])[:1], folder]
+        self._files[session] = [*before[:1], folder]
+        self._remove(before[1:])
         try:
             yield folder
         finally:
             if folder not in self._files.get(session, []):
-                self._remove(folder)
+                self._remove([folder])
 
     def forget(self, session: str) -> None:
         """Remove all files of a browser: its page was closed, or has another video."""
-        for path in self._files.pop(session, []):
-            self._remove(path)
+        self._remove(self._files.pop(session, []))
 
-    def _remove(self, path: Path) -> None:
-        """Remove a folder of ours, or that of an upload, which Gradio gives a folder of its own."""
-        folder = (path if path.is_dir() else path.parent).resolve()
-        if folder.parent == self._root:
-            shutil.rmtree(folder, ignore_errors=True)
+    def _remove(self, paths: Iterable[Path]) -> None:
+        """Remove folders of ours, and those of uploads that no browser has any more.
+
+        Gradio names the folder of an upload by its content: equal videos share one.
+        """
+        used = {_folder(path) for files in list(self._files.values()) for path in files}
+        for folder in map(_folder, paths):
+            if folder.parent == self._root and folder not in used:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(path: Path) -> Path:
+    """A folder, or that of a file."""
+    return (path if path.is_dir() else path.parent).resolve()

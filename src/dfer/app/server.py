@@ -24,7 +24,7 @@ from dfer.predict.api import Model
 
 WAITING = 8  # jobs in the queue; who comes then is told to come again
 STYLE = Path(__file__).with_name("app.css")
-LOCAL = ("127.0.0.1", "localhost", "::1")
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
 POLICY = (  # what the browser may load: nothing but what this server has
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; object-src 'none'"
@@ -65,7 +65,7 @@ def build(models: Sequence[Model], results: Path, limits: Limits, kept: Kept) ->
 
 
 def serve(page: gr.Blocks, megabytes: int, host: str, port: int) -> None:
-    """Serve a page until SIGTERM or Ctrl-C.
+    """Serve a page until SIGTERM, Ctrl-C, or the end of the terminal.
 
     Args:
         megabytes: of an upload, at most.
@@ -73,7 +73,9 @@ def serve(page: gr.Blocks, megabytes: int, host: str, port: int) -> None:
     Raises:
         UserError: the port is taken, or there is no such address here.
     """
-    with interrupted_by_sigterm():
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    with interrupted_by_signals():
         try:
             page.launch(
                 server_name=host,
@@ -95,7 +97,7 @@ def serve(page: gr.Blocks, megabytes: int, host: str, port: int) -> None:
                 quiet=True,
                 prevent_thread_lock=True,
             )
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             raise UserError(f"--host {host} --port {port}: {error}") from None
         try:
             print(f"The page: http://{host}:{port} (Ctrl-C ends it)", flush=True)
@@ -107,14 +109,21 @@ def serve(page: gr.Blocks, megabytes: int, host: str, port: int) -> None:
 
 
 @contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """Within it SIGTERM ends the page as Ctrl-C does, so that its files go."""
+def interrupted_by_signals() -> Iterator[None]:
+    """Within it SIGTERM and a terminal that is closed end the page as Ctrl-C does.
+
+    So its files go. `nohup` keeps it open without its terminal.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

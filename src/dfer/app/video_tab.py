@@ -112,11 +112,13 @@ class VideoTab:
                     self.limits,
                     folder,
                     window=window or 0,
-                    stride=stride or 0,
+                    stride=min(stride or 0, window or 0),
                     tell=lambda share: progress(share, desc="Reading the video"),
                 )
         except UserError as error:
             return problem(str(error)), *hidden
+        if not folder.exists():  # the video has gone meanwhile
+            return "", *hidden
         several, classes = len(outcome.predictions) > 1, model.classes
         pages = [seen.window(outcome.footage, p, classes) for p in outcome.predictions]
         names = seen.names(outcome.predictions, classes)

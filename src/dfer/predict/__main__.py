@@ -39,6 +39,7 @@ from pathlib import Path
 
 import cv2
 
+from dfer.arguments import positive
 from dfer.clips.media import refused
 from dfer.clips.progress import Progress
 from dfer.errors import UserError, stage
@@ -87,12 +88,15 @@ def output_names(clips: Sequence[Clip]) -> list[str]:
     return names
 
 
-def check_outputs(wanted: Wanted, out: Path | None, names: Sequence[str]) -> None:
-    """Find out before the work whether its results can be written.
+def check_outputs(
+    wanted: Wanted, out: Path | None, clips: Sequence[Clip], names: Sequence[str]
+) -> None:
+    """Find out before the work whether its results can be written, and over no clip.
 
     Raises:
         UserError: one cannot be.
     """
+    wanted.check_apart(clips, names)
     outputs = [] if out in (None, PIPE) else [out, rejects_path(out)]
     for folder, suffix in ((wanted.overlays, ".mp4"), (wanted.strips, "-000.png")):
         if folder is not None:
@@ -124,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--window", type=float, default=4.0, help="seconds that are classified as one")
     add("--stride", type=float, help="seconds between windows; left out: as long as a window")
-    add("--threads", type=int, default=1, help="threads to compute with")
+    add("--threads", type=positive, default=1, help="threads to compute with")
     add("--out", type=Path, help="output (a row a window: .parquet, .csv, .json; -: CSV on stdout)")
     add("--out-overlays", type=Path, help="output (folder, an annotated video a clip)")
     add("--out-strips", type=Path, help="output (folder, a picture a window)")
@@ -149,7 +153,7 @@ def main(args: argparse.Namespace) -> None:
         clips, unused = usable(args.clips)
         names = output_names(clips)
         wanted = Wanted(args.window, stride, args.out_overlays, args.out_strips)
-        check_outputs(wanted, args.out, names)
+        check_outputs(wanted, args.out, clips, names)
         source = args.run or args.onnx
         run = open_run(source, onnx=args.onnx is not None, threads=args.threads)
         check_run(run, source, wanted)

@@ -102,12 +102,13 @@ class Model:
             with the faces that the model saw and their heat maps (None without CLIP).
 
         Raises:
-            UserError: an argument is wrong.
+            UserError: an argument is wrong, or the overlay would replace the video.
         """
         path = Path(video)
         wanted = dataclasses.replace(_windows(window, stride), overlays=overlays, faces=True)
-        parts = (self.backend, self.landmarks, wanted, progress)
-        return predict_clip(self.run, Clip(path, "video"), path.stem, *parts)
+        clip, parts = Clip(path, "video"), (self.backend, self.landmarks, wanted, progress)
+        wanted.check_apart([clip], [path.stem])
+        return predict_clip(self.run, clip, path.stem, *parts)
 
     def _of_clips(self, clips: Iterable[Clip], wanted: Wanted, rejects: list) -> pd.DataFrame:
         rows = []
@@ -120,7 +121,12 @@ class Model:
         used = pd.DataFrame(rows, columns=columns).assign(reason=None)
         refused = pd.DataFrame(rejects, columns=REJECTS.names).reindex(columns=[*columns, "reason"])
         parts = [part for part in (used, refused) if len(part)] or [used]
-        return pd.concat(parts, ignore_index=True).astype({"window": "Int32"})
+        texts = ["label", "reason"]
+        table = pd.concat(parts, ignore_index=True).astype(
+            {"window": "Int32", "start_s": float, "end_s": float} | dict.fromkeys(texts, object)
+        )
+        table[texts] = table[texts].where(table[texts].notna(), None)
+        return table
 
     def _of_frames(self, frames: np.ndarray, wanted: Wanted) -> pd.DataFrame:
         if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not len(frames):
@@ -137,7 +143,10 @@ class Model:
 def _windows(window: float, stride: float | None) -> Wanted:
     wanted = Wanted(window, window if stride is None else stride)
     if not 0 < wanted.stride <= wanted.seconds:
-        raise UserError("stride: give seconds above 0, no more than those of a window.")
+        raise UserError(
+            f"stride of {wanted.stride:g} s: give seconds above 0, and no more than a window has, "
+            f"{window:g} here."
+        )
     return wanted
 
 

@@ -11,6 +11,7 @@ from dfer.clips.evaluation import EvaluationClips
 from dfer.clips.media import refused
 from dfer.clips.progress import Progress
 from dfer.clips.video import ClipError
+from dfer.errors import UserError
 from dfer.faces.settings import LandmarkSettings
 from dfer.faces.track import Backend
 from dfer.predict.classify import Prediction, classify, stored
@@ -40,6 +41,28 @@ class Wanted:
     overlays: Path | None = None
     strips: Path | None = None
     faces: bool = False
+
+    def check_apart(self, clips: Sequence[Clip], names: Sequence[str]) -> None:
+        """Refuse to write over what is to be predicted.
+
+        Args:
+            names: of the outputs of each clip, without suffix.
+
+        Raises:
+            UserError: an overlay would replace a video, or strips lie among a clip's images.
+        """
+        inputs = {clip.path.resolve() for clip in clips}
+        if self.overlays is not None:
+            for name in names:
+                if (path := self.overlays / f"{name}.mp4").resolve() in inputs:
+                    raise UserError(
+                        f"{path}: its overlay would replace this video. Name another folder."
+                    )
+        if self.strips is not None and self.strips.resolve() in inputs:
+            raise UserError(
+                f"{self.strips}: pictures would lie among the images of this clip. Name another "
+                "folder."
+            )
 
     @property
     def maps(self) -> bool:

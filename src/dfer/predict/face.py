@@ -84,22 +84,24 @@ def cut_faces(
         sampler: of the model's run.
 
     Yields:
-        a window's number, and its faces, uint8 RGB (T, FACE_SIZE, FACE_SIZE, 3).
+        a window's number, and its faces, uint8 RGB (T, FACE_SIZE, FACE_SIZE, 3), in the order in
+            which the sampler chooses them.
 
     Raises:
         ClipError: the clip has fewer frames than it had when its face was followed.
     """
-    wanted: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
+    wanted: dict[int, list[tuple[int, int, np.ndarray]]] = defaultdict(list)
     for window in windows:
         points = [face.points for face in footage.faces[window.start : window.stop]]
         matrices = transforms(points, FACE_SIZE)
-        for frame in window.chosen(count, sampler).tolist():
-            wanted[frame].append((window.number, matrices[frame - window.start]))
-    cut: dict[int, list[np.ndarray]] = defaultdict(list)
+        for place, frame in enumerate(window.chosen(count, sampler).tolist()):
+            wanted[frame].append((window.number, place, matrices[frame - window.start]))
+    cut: dict[int, dict[int, np.ndarray]] = defaultdict(dict)
     for number, frame in enumerate(footage.frames()):
-        for window, matrix in wanted.pop(number, ()):
-            cut[window].append(warp(frame, matrix, FACE_SIZE))
+        for window, place, matrix in wanted.pop(number, ()):
+            cut[window][place] = warp(frame, matrix, FACE_SIZE)
             if len(cut[window]) == count:
-                yield window, np.stack(cut.pop(window))
+                faces = cut.pop(window)
+                yield window, np.stack([faces[place] for place in range(count)])
     if wanted:
         raise ClipError(f"{footage.clip.path.name} has lost frames while it was read.")

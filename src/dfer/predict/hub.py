@@ -12,7 +12,8 @@ from pathlib import Path
 from dfer.errors import UserError
 from dfer.predict.package import CONFIG, read_config
 
-NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")  # user/name, user/name@revision
+# user/name, user/name@revision; not ./name, which is a path
+NAME = re.compile(r"(\w[\w.-]*/[\w.-]+)(?:@([\w./-]+))?")
 
 
 def is_hub_id(text: str) -> bool:

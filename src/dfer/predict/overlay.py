@@ -84,11 +84,11 @@ def _owners(predictions: Sequence[Prediction], frames: int) -> list[Prediction |
 def _heat(prediction: Prediction, face: Face, number: int, shape: tuple[int, ...]) -> np.ndarray:
     """The heat map where the face is in the frame: float32 (H, W), 0 … 1.
 
-    It is that of the frame which the model saw of this frame's segment.
+    It is that of the nearest frame which the model saw, the later one of two.
     """
-    window, count = prediction.window, len(prediction.chosen)
-    segment = (number - window.start) * count // (window.stop - window.start)
-    heat = upsample(torch.from_numpy(prediction.maps), FACE_SIZE)[segment].numpy()
+    away = np.abs(prediction.chosen - number)
+    nearest = int(np.flatnonzero(away == away.min())[-1])
+    heat = upsample(torch.from_numpy(prediction.maps), FACE_SIZE)[nearest].numpy()
     matrix = face_transform(face.points, FACE_SIZE)  # frame → face, as WARP_INVERSE_MAP wants it
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(heat, matrix, shape[1::-1], flags=flags)

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -128,7 +129,7 @@ def folder_of(source: str | Path, file: str) -> Iterator[Path]:
         yield path
     elif path.suffix == ".onnx":
         yield path.parent
-    elif os.path.isfile(path) and zipfile.is_zipfile(path):
+    elif os.path.isfile(path) and path.suffix == ".zip":
         with tempfile.TemporaryDirectory() as folder:
             _unpack(path, Path(folder), {CONFIG, file, CHECKPOINT})
             yield Path(folder)
@@ -156,7 +157,7 @@ def _unpack(path: Path, folder: Path, names: set[str]) -> None:
                 if inside.name in names and len(inside.parts) <= 2:
                     with archive.open(member) as packed, open(folder / inside.name, "wb") as out:
                         shutil.copyfileobj(packed, out)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{path}: not a whole zip ({error}). Copy it again.") from None
 
 

@@ -49,7 +49,8 @@ def cut_windows(times: np.ndarray, seconds: float, stride: float) -> list[Window
         times: as `frame_times` gives them.
         seconds, stride: 0 < stride ≤ seconds.
     """
-    length, frames = times[-1], len(times) - 1
+    length, frames = float(times[-1]), len(times) - 1
+    seconds, stride = min(seconds, length), min(stride, length)
     count = max(0, int(np.floor((length - seconds) / stride + INSTANT))) + 1
     begins = [number * stride for number in range(count)]
 

@@ -47,16 +47,20 @@ def write_package(folder: Path, source: Path, *, onnx: bool, licence: str | None
     found = scores(run, checkpoint.with_name("predictions.parquet"))
     card = model_card(run, read_record(checkpoint.with_name("run.json")), found, licence)
     said = "evaluated" if found is not None else "NOT evaluated: the card has no metrics"
-    for name in (GRAPH, CARD, CONFIG):  # without its configuration a package is none
-        (folder / name).unlink(missing_ok=True)
-    save_run(run, folder / WEIGHTS)
     files = [WEIGHTS]
-    if onnx:
-        from dfer.sharing.graph import write_graph
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as name:
+        graph = Path(name) / GRAPH
+        if onnx:  # first: what cannot be exported leaves the package that stands there
+            from dfer.sharing.graph import write_graph
 
-        difference = write_graph(run, folder / GRAPH)
-        files.append(GRAPH)
-        said += f"; {GRAPH} gives torch's logits within {difference:.1e}"
+            difference = write_graph(run, graph)
+            files.append(GRAPH)
+            said += f"; {GRAPH} gives torch's logits within {difference:.1e}"
+        for old in (GRAPH, CARD, CONFIG):  # without its configuration a package is none
+            (folder / old).unlink(missing_ok=True)
+        save_run(run, folder / WEIGHTS)
+        if onnx:
+            graph.replace(folder / GRAPH)
     write_text(config_of(run, {name: sha256(folder / name) for name in files}), folder / CONFIG)
     write_text(card, folder / CARD)
     return said
