@@ -169,7 +169,8 @@ class TrainSettings:
                 return round(value / share)
             return tuple(round(epochs / share) for epochs in value)
 
-        used = {"step": ("milestones",), "plateau": ("patience",)}.get(self.schedule, ())
+        schedules = {self.schedule, *(stage.get("schedule") for stage in self.stages)}
+        used = ("milestones",) * ("step" in schedules) + ("patience",) * ("plateau" in schedules)
         own = {name: more(name, getattr(self, name)) for name in always + used}
         stages = tuple({name: more(name, v) for name, v in one.items()} for one in self.stages)
         if stages:
@@ -342,6 +343,8 @@ def _typed(cls: type, values: Mapping[str, Any]) -> dict[str, Any]:
             value = tuple(value)
         elif kind == dict[str, float]:
             value = {key: float(number) for key, number in value.items()}
+        elif kind is int:
+            value = int(value)  # JSON Schema takes 12.0 for a whole number
         elif kind in (float, float | None) and value is not None:
             value = float(value)  # so that 1 and 1.0 are the same run; YAML reads 2e-5 as a string
         built[name] = value

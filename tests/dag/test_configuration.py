@@ -135,6 +135,25 @@ def test_a_corrected_variant_is_not_tuned():
         check_config(config, SCHEMA)
 
 
+def test_a_tuned_network_without_clip_keeps_its_own_frames():
+    config = yaml.safe_load((ROOT / "config/benchmark.yaml").read_text())
+    space = {"train.lr": {"name": "FloatDistribution", "low": 1e-4, "high": 1e-2, "log": True}}
+    config["tuning"] = {"net": {"variant": "former_dfer", "rounds": 1, "width": 1, "space": space}}
+    config["variants"]["net_tuned"] = {"tuned": "net"}
+    check_config(config, SCHEMA)
+    experiment = Experiment(config)
+    (dataset, *_) = config["datasets"]
+    model = experiment.settings(dataset, "former_dfer").model
+    assert model != type(model)()  # the configuration sizes it
+    assert experiment.settings(dataset, "net_tuned").model == model
+
+
+def test_whole_numbers_may_be_written_as_floats():
+    whole, floats = (Experiment(change(["train", "epochs"], n)) for n in (12, 12.0))
+    assert floats.run_key("demo", "full") == whole.run_key("demo", "full")
+    assert isinstance(floats.settings("demo", "full").train.epochs, int)
+
+
 def test_all_faults_are_listed_at_once():
     config = change(["train", "epoch"], 3) | {"trian": {}}
     with pytest.raises(UserError, match=r"(?s)'trian'.*'epoch'"):
@@ -204,6 +223,10 @@ def test_a_smaller_share_is_trained_on_for_as_many_steps():
         (
             {"stages": ({"epochs": 5, "lr": 1.0}, {"epochs": 7, "patience": 1})},
             {"epochs": 48, "stages": ({"epochs": 20, "lr": 1.0}, {"epochs": 28, "patience": 4})},
+        ),
+        (
+            {"milestones": (4,), "stages": ({"epochs": 4}, {"epochs": 8, "schedule": "step"})},
+            {"epochs": 48, "milestones": (16,)},
         ),
     ],
 )

@@ -172,11 +172,14 @@ def test_a_measured_number_has_the_note_of_its_row(flops):
 
 
 def test_what_a_configuration_says_of_its_numbers_stands_below_the_table_once(flops):
-    frame = numbers(1, CELLS, summary(), flops, DATASETS, RUNS, remark="Frames of 48 pixels.")
-    assert set(frame.remark[frame.source == "measured"]) == {"Frames of 48 pixels."}
+    remark = "Frames of\n48 pixels.\n"
+    frame = numbers(1, CELLS, summary(), flops, DATASETS, RUNS, remark=remark)
+    assert set(frame.remark[frame.source == "measured"]) == {remark}
     assert frame.remark[frame.source == "reported"].isna().all()
     for shown in (to_markdown(frame), to_latex(frame)):
         assert shown.count("Frames of 48 pixels.") == 1
+    before, _, _ = to_latex(frame).partition(r"\begin{tabular}")
+    assert all(line.startswith("%") for line in before.splitlines())
 
 
 def test_equal_numbers_give_equal_bytes(frame, tmp_path):
@@ -260,6 +263,17 @@ def test_a_tuned_variant_stands_below_the_paper_s_rows(flops):
     rows = frame[frame.variant == "full_tuned"]
     assert set(rows.row) == {5} and set(rows.method) == {"InterFIT+MSTA+BiEhPro, tuned"}
     assert set(rows.source) == {"measured"} and set(rows.value) == {73.25}
+
+
+def test_a_tuned_variant_with_a_line_of_its_own_stands_there_alone(flops):
+    runs = {name: RUNS[name] | {"full_tuned": "tuned.3"} for name in DATASETS}
+    found = pd.concat([summary(), summary().query("run == 'interfit.2'").assign(run="tuned.3")])
+    (line, *_) = [cell for cell in CELLS if cell.table == 1 and cell.variant == "full"]
+    cells = [*CELLS, line._replace(row=99, method="Mine", variant="full_tuned", value="")]
+    for base in ("full", "not in this table"):
+        frame = numbers(1, cells, found, flops, DATASETS, runs, {"full_tuned": base})
+        rows = frame[frame.variant == "full_tuned"]
+        assert set(rows.row) == {99} and set(rows.method) == {"Mine"}
 
 
 def test_the_stage_writes_three_files(flops, tmp_path):

@@ -64,6 +64,10 @@ def test_the_first_pass_warms_up(monkeypatch):
     assert clock.passes == [1.0, 2.0, 3.0]
 
 
+def test_the_clips_that_are_timed_may_lack_a_class():
+    assert speed.timed(TrainSettings(prior=1.0)).prior == 0.0
+
+
 def test_a_training_without_stages_is_one():
     plain = TrainSettings(epochs=7)
     assert speed.stages_of(plain) == [plain]

@@ -176,13 +176,16 @@ def test_a_state_of_other_settings_or_a_damaged_one_is_refused(folder, monkeypat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changed", ["code", "splits", "store", "text", "packages"])
+@pytest.mark.parametrize("changed", ["code", "splits", "store", "text", "clip", "packages"])
 def test_a_state_of_other_code_or_data_is_refused(folder, monkeypatch, capsys, changed):
     """Killed after its last epoch, so that only the state is left; then something is another."""
+    clip = folder / "tiny.json"
+    clip.write_bytes(Path(SETTINGS["backbone"]["model"]).read_bytes())
+    own = RunSettings.from_dict(SETTINGS | {"backbone": {"model": str(clip), "weights": None}})
     with monkeypatch.context() as patch:
         patch.setattr(stage, "save_run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            train(folder, "run")
+            train(folder, "run", own)
     if changed == "code":
         monkeypatch.setattr(stage, "stamps", lambda *_, **__: ["dfer.training.train@0123456789"])
     elif changed == "splits":
@@ -194,11 +197,13 @@ def test_a_state_of_other_code_or_data_is_refused(folder, monkeypatch, capsys, c
         from dfer.models.sealed import save_sealed
 
         save_sealed({}, {"features": torch.ones(3, 32)}, folder / "text.safetensors")
+    elif changed == "clip":
+        clip.write_text(clip.read_text().replace('"layers": 2', '"layers":  2'))
     else:
         real = stage.machine
         packages = {"packages": {"torch": "0.1"}}
         monkeypatch.setattr(stage, "machine", lambda *a: real(*a) | packages)
-    train(folder, "run")
+    train(folder, "run", own)
     said = capsys.readouterr().out
     assert "other code, settings or data: training starts anew" in said
     assert said.count("epoch 1/3") == 2
@@ -284,6 +289,14 @@ def test_the_checkpoint_says_all_that_the_run_was_trained_as(folder, head):
     crops = train(folder, "crops", own, seed=2)
     loaded = load_run(crops / "checkpoint.safetensors")
     assert loaded.landmarks is None and not loaded.synthetic
+
+
+def test_a_model_of_which_all_is_frozen_is_refused(folder):
+    """Its settings may be right for other variants, which have more parts."""
+    baseline = {"interfit": False, "aggregation": "mean", "blocks": 0, "frames": 8}
+    own = SETTINGS | {"model": baseline, "train": SETTINGS["train"] | {"frozen": ["image"]}}
+    with pytest.raises(UserError, match=r"train\.frozen \(image\): nothing of this model is left"):
+        train(folder, "run", RunSettings.from_dict(own))
 
 
 def test_exploding_loss_stops_with_one_message(folder):

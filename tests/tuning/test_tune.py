@@ -160,6 +160,26 @@ def test_the_order_of_a_round_and_kills_change_nothing(folder, monkeypatch):
     assert contents(cut) == contents(first)
 
 
+def test_a_trial_that_was_killed_when_it_had_trained_is_what_it_would_have_been(
+    folder, monkeypatch
+):
+    """What successive halving noted of its epochs is known again, though none is trained."""
+    halving = {"name": "SuccessiveHalvingPruner", "min_resource": 1, "reduction_factor": 2}
+    study = make_study(width=1, pruner=halving)
+    records = []
+    for name in ("whole", "cut"):
+        run_suggest(study, folder / name, 0)
+        if name == "cut":
+            with monkeypatch.context() as patch:
+                patch.setattr(trial, "write_trial", lambda *_: (_ for _ in ()).throw(OSError))
+                with pytest.raises(OSError):
+                    run_trial(folder, study, folder / name, 0, 0)
+        run_trial(folder, study, folder / name, 0, 0)
+        records.append((folder / name / "trials/0.0.json").read_bytes())
+    assert b"completed_rung_" in records[0]
+    assert records[0] == records[1]
+
+
 def test_a_trial_is_the_same_watched_or_not(folder):
     study, records = make_study(width=1), []
     for name, flags in (("plain", []), ("watched", ["--tensorboard"])):

@@ -366,12 +366,15 @@ def classes(wildcards):
 
 
 def settings_of_variants(wildcards):
-    """JSON: variant → its settings on a dataset, of all that are trained."""
+    """JSON: variant → its settings on a dataset, of all that have settings of their own.
+
+    Those of a tuned variant are known when its study has ended.
+    """
     return as_json(
         {
             variant.name: EXPERIMENT.settings(wildcards.dataset, variant.name).to_dict()
             for variant in EXPERIMENT.variants.values()
-            if variant.corrected is None
+            if variant.corrected is None and variant.tuned is None
         }
     )
 

@@ -197,10 +197,10 @@ class Experiment:
         if not own_settings.uses_clip:  # T is part of such a network
             known = {"method"}
         values: dict[str, Any] = {section: {} for section in SECTIONS}
-        for layer in (*layers, *changes):
+        for number, layer in enumerate((*layers, *changes)):
             for section in SECTIONS:
                 values[section] = _merge(values[section], layer.get(section, {}))
-            if layer in layers:
+            if number < len(layers):
                 values["model"] = {k: v for k, v in values["model"].items() if k in known}
         if protocol is not None:
             values["protocol"] = protocol

@@ -40,7 +40,7 @@ def sources(frame: pd.DataFrame) -> list[str]:
             "from this code's model."
         )
     measured = frame[frame.source == "measured"]
-    lines += [remark for remark in measured.remark.unique() if remark]
+    lines += [" ".join(remark.split()) for remark in measured.remark.unique() if remark]
     for (dataset, protocol), rows in measured.groupby(["dataset", "protocol"], sort=False):
         checkpoints = ", ".join(sorted(rows.checkpoint.unique()))
         synthetic = bool(rows.synthetic.iloc[0])

@@ -92,7 +92,8 @@ def numbers(
     measured = summary.set_index(["dataset", "run", "metric"])
     own_notes = {cell.row: cell.note for cell in printed if not cell.value}
     rows = [_reported(cell) for cell in printed if cell.value]
-    for line in _our_lines(printed, tuned):
+    own = {cell.variant for cell in printed}
+    for line in _our_lines(printed, {name: tuned[name] for name in tuned if name not in own}):
         if prints_flops and line.variant not in tuned:
             rows.append(_line(line) | _computed(flops, line))
         for name, dataset in datasets.items():

@@ -5,14 +5,24 @@ from typing import Any
 import torch
 from torch import nn
 
+from dfer.errors import UserError
 from dfer.models.method import Method, part_of
 from dfer.settings import TrainSettings
 
 
 def new_optimiser(model: Method, recipe: TrainSettings) -> torch.optim.Optimizer:
-    """The optimiser of a recipe, of the parts that it does not freeze."""
+    """The optimiser of a recipe, of the parts that it does not freeze.
+
+    Raises:
+        UserError: it freezes all that the model has.
+    """
     model.train_parts(recipe.frozen)
     groups = parameter_groups(model, recipe)
+    if not groups:
+        raise UserError(
+            f"train.frozen ({', '.join(recipe.frozen)}): nothing of this model is left to train. "
+            "Freeze fewer parts, or give this variant `train: {frozen: []}`."
+        )
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(groups, momentum=recipe.momentum)
     kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW

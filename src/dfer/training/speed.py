@@ -132,8 +132,11 @@ def stages_of(recipe: TrainSettings) -> list[TrainSettings]:
 
 
 def timed(recipe: TrainSettings) -> TrainSettings:
-    """A recipe that takes the same time and learns next to nothing, so that it cannot diverge."""
-    changes = {"epochs": PASSES, "warmup_epochs": 0, "checkpoint": "last"}
+    """A recipe that takes the same time and learns next to nothing, so that it cannot diverge.
+
+    The few clips that are timed may lack a class, so they have no prior.
+    """
+    changes = {"epochs": PASSES, "warmup_epochs": 0, "checkpoint": "last", "prior": 0.0}
     return dataclasses.replace(recipe, **changes, lr=1e-6, min_lr=0.0, part_lr={})
 
 

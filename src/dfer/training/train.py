@@ -87,9 +87,10 @@ def identify(
         classes: labels, in class order.
         splits, text: paths of the clips of the fold and of the features of the class words.
     """
-    weights = weights_file(getattr(settings.model, "weights", ""))
-    if not Path(weights).is_file():  # there are none, or the model refuses them
-        weights = None
+    starts_from = [weights_file(getattr(settings.model, "weights", ""))]
+    if settings.model.uses_clip:
+        starts_from += filter(None, (settings.backbone.model, settings.backbone.weights))
+    files = [splits, text, *(path for path in starts_from if Path(path).is_file())]
     return {
         "dataset": dataset,
         "settings": settings.to_dict(),
@@ -99,7 +100,7 @@ def identify(
         "code": stamps(
             "dfer.training.train", settings.model.module, without=unused_modules(settings)
         ),
-        "inputs": [file_digest(path) for path in (splits, text, weights) if path]
+        "inputs": [file_digest(path) for path in files if path]
         + [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in store.paths],
     }
 

@@ -135,6 +135,8 @@ def attempt(
             reason = str(error).splitlines()[0].removeprefix(f"{name}: ")
             return Trial(number, parameters, "FAIL", [], [], {}, reason)
         history = table.to_dict("records")
+        if pruning:  # one that was killed after its last epoch has not been told
+            pruning([row for row in history if row["epoch"] < settings.train.epochs])
     scores, rungs = curve(study, history), pruning.rungs if pruning else {}
     if pruning and pruning.pruned:
         reason = (
