@@ -209,6 +209,6 @@ if __name__ == "__main__":
     top.add_argument("--batch", type=int, default=2)
     top.add_argument("--precisions", nargs="+", choices=measuring.DTYPES, default=["bf16", "fp32"])
     top.add_argument("--threads", type=int, default=1)
-    top.add_argument("--rounds", type=int, default=3)
+    top.add_argument("--rounds", type=int, default=2)
     top.add_argument("--out", default="results/benchmarks/train_step.parquet")
     main(top.parse_args())

@@ -34,7 +34,8 @@ def check_config(config: dict[str, Any], schema: Path, files: Iterable[Path] = (
     misread = list(_no_text(config))
     if written := _misread_files(files, keys=bool(misread)) or misread:
         raise UserError("\n  ".join(["the configuration does not hold:", *written]))
-    rules = yaml.safe_load(schema.read_text(encoding="utf-8"))
+    in_c = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # as safe, and five times as fast
+    rules = in_c(schema.read_text(encoding="utf-8")).get_single_data()
     validator = Draft202012Validator(rules)
     faults = sorted(validator.iter_errors(config), key=lambda e: [str(p) for p in e.absolute_path])
     lines = list(dict.fromkeys(line for fault in faults for line in _explain(fault)))
