@@ -70,6 +70,8 @@ def server(run_folder, tmp_path_factory):
             env=os.environ | {"TMPDIR": str(folder / "tmp"), "http_proxy": NOBODY},
             stdout=log,
             stderr=subprocess.STDOUT,
+            # As in a terminal, also where these tests run under nohup.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
     try:
         end = time.monotonic() + 120
