@@ -5,7 +5,7 @@ is asked for `--help` has imported what it needs in every case; what only some s
 what torch imports for the first optimiser (torch._dynamo), comes on top. Core-seconds are user and
 system time of the process, which other work on the machine changes less than wall time.
 
-    python benchmarks/startup.py --rounds 3
+    python benchmarks/startup.py --rounds 5
 """
 
 import argparse
@@ -56,6 +56,6 @@ def main(args: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/startup.parquet"))
     main(parser.parse_args())
