@@ -49,6 +49,7 @@ def test_a_run_its_package_and_zips_of_both_are_one(made, tmp_path):
         made / "package.zip",
         zipped(made / "package", tmp_path / "in-a-folder.zip", "my package/"),
         zipped(made / "run", tmp_path / "run.zip"),
+        zipped(made / "package", tmp_path / "of another name"),
     ]
     for source in sources:
         assert same(weights(dfer.load(source)), expected), source

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dfer.app.page import HOUR
 from dfer.clips.decoder import read_facts
 from dfer.clips.media import ClipError, Media
 from dfer.clips.progress import Progress, stated_frames
@@ -20,7 +21,6 @@ from dfer.predict.tables import write_tables
 
 PASSES = 4  # follow the face, cut it out, classify, draw
 EVERY = 0.2  # seconds between signs of life
-ABANDONED = 3600  # seconds after which an upload that never ended goes
 CSV = "predictions.csv"
 
 
@@ -150,7 +150,7 @@ class Kept:
             self._files[session] = [Path(video)]
         self._remove(old)
         for path in self._root.iterdir():  # broken off by a browser that was closed
-            if path.is_file() and time.time() - path.stat().st_mtime > ABANDONED:
+            if path.is_file() and time.time() - path.stat().st_mtime > HOUR:
                 path.unlink(missing_ok=True)
 
     @contextmanager

@@ -129,7 +129,7 @@ def folder_of(source: str | Path, file: str) -> Iterator[Path]:
         yield path
     elif path.suffix == ".onnx":
         yield path.parent
-    elif os.path.isfile(path) and path.suffix == ".zip":
+    elif os.path.isfile(path) and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
         with tempfile.TemporaryDirectory() as folder:
             _unpack(path, Path(folder), {CONFIG, file, CHECKPOINT})
             yield Path(folder)
