@@ -11,6 +11,7 @@ of this machine are left out. Equal runs give equal bytes.
 import argparse
 import dataclasses
 import json
+import shlex
 import tempfile
 import zipfile
 from importlib import metadata
@@ -163,7 +164,8 @@ def main(args: argparse.Namespace) -> None:
     else:
         said = write_package(args.to, args.run, **options)
     print(f"{args.to}: {args.run}, {said}.")
-    print(f'Use it: dfer predict clip.mp4 --run {args.to}, or dfer.load("{args.to}")')
+    name = shlex.quote(str(args.to))
+    print(f'Use it: dfer predict clip.mp4 --run {name}, or dfer.load("{args.to}")')
 
 
 if __name__ == "__main__":
