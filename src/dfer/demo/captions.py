@@ -19,7 +19,7 @@ from dfer.demo import face_model
 from dfer.demo.dataset import CLASSES, Rendering, clips_of
 from dfer.demo.draws import draw_still, random_numbers
 from dfer.demo.identities import identity
-from dfer.demo.vocabulary import compose, look_facts, unit_facts
+from dfer.demo.vocabulary import called, compose, look_facts, unit_facts
 from dfer.errors import UserError, stage
 from dfer.files import write_text
 
@@ -78,8 +78,8 @@ def main(args: argparse.Namespace) -> None:
             for still in range(1, args.stills + 1):
                 rng = random_numbers("stills", args.seed, clip, still)
                 scene, weights, pose = draw_still(rng, clip.label, args.size)
-                facts = {f"expression.{clip.label}"} | unit_facts(weights)
-                facts |= look_facts(person, scene, pose)
+                facts = unit_facts(weights) | look_facts(person, scene, pose)
+                facts |= {f"expression.{clip.label}", f"called.{called(clip.label, rng)}"}
                 image = f"{clip.path}/{still}.jpg"
                 table.writerow([clip.clip, image, compose(facts, rng), ";".join(sorted(facts))])
     write_text(text.getvalue(), args.out)

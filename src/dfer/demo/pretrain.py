@@ -7,7 +7,7 @@ composed anew. Which of them are true of which image is known (`dfer.demo.vocabu
 are true share the target, where CLIP would take all but an image's own caption for false.
 
     python -m dfer.demo.pretrain --architecture config/backbone/demo.json --splits 1.parquet
-        --store store/*.arrow --captions captions.csv --epochs 14 --batch 128 --lr 8e-4
+        --store store/*.arrow --captions captions.csv --epochs 16 --batch 128 --lr 8e-4
         --seed 0 --out backbone.safetensors
 """
 
@@ -52,7 +52,9 @@ LARGEST_GRADIENT_NORM = 1.0
 LARGEST_SCALE = 100.0  # of the logits, as CLIP's
 COMPOSED = 48  # captions that a batch's images are contrasted with, beside all phrases
 CROP = AugmentSettings(crop_scale=(0.9, 1.0), brightness=0, contrast=0, saturation=0, hue=0)
-LOOKS_WEIGHT = 0.25  # of who and how, beside the expression, the units and how strong they are
+# In the loss, beside the face units and how strong they are:
+CALLED_WEIGHT = 0.3  # what the expression is called, which is loose
+LOOKS_WEIGHT = 0.25  # who and how
 
 
 @dataclass(frozen=True)
@@ -134,13 +136,14 @@ def spread(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def phrases_loss(logits: Tensor, truth: Tensor, kinds: Mapping[str, list[int]]) -> Tensor:
-    """Images (rows) against phrases: the expression, the units and their strength, and the looks.
+    """Images (rows) against phrases: what it is called, units and their strength, and looks.
 
     Within a kind phrases exclude or share each other; looks count together as one kind.
     """
     losses = {k: spread(logits[:, columns], truth[:, columns]) for k, columns in kinds.items()}
     looks = torch.stack([losses[name] for name in LOOKS]).mean()
-    return losses["expression"] + losses["unit"] + losses["strength"] + LOOKS_WEIGHT * looks
+    rest = CALLED_WEIGHT * losses["called"] + LOOKS_WEIGHT * looks
+    return losses["unit"] + losses["strength"] + rest
 
 
 def captions_loss(logits: Tensor, truth: Tensor) -> Tensor:

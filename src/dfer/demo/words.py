@@ -54,7 +54,7 @@ AMONG = 64  # captions that one is found among, or as many as there are
 # Name → a text a class, in class order.
 TEXTS = {
     "class words": [EXPRESSIONS[label][0] for label in CLASSES],
-    "class words, other phrasing": [UNSEEN[f"expression.{label}"] for label in CLASSES],
+    "class words, other phrasing": [UNSEEN[f"called.{label}"] for label in CLASSES],
     "descriptors": [DESCRIPTORS[label] for label in CLASSES],
     "descriptors, other phrasing": [UNSEEN_DESCRIPTORS[label] for label in CLASSES],
 }
