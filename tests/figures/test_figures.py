@@ -153,7 +153,7 @@ def test_equal_data_are_equal_bytes_and_whole_files(data, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_synthetic_data_are_called_so_in_the_figure(name, data):
     assert "Demo (synthetic)" in words(drawn(name, data))
-    assert "nothing here is about the paper's" in words(drawn(name, data))
+    assert "says nothing about the paper" in words(drawn(name, data))
     real = style.Comparison("DFEW", False, CLASSES, {"1": "clip.1", "2": "full.2"})
     assert "synthetic" not in words(blocks.draw(data["summary"], real))
 

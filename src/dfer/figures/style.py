@@ -80,7 +80,7 @@ def heading(figure: Figure, title: str, comparison: Comparison, *facts: str) -> 
     """Title and subtitle: what is drawn, on which data, measured how; synthetic data say so."""
     dataset = comparison.title + " (synthetic)" * comparison.synthetic
     if comparison.synthetic:
-        facts = (*facts, "synthetic data: nothing here is about the paper's")
+        facts = (*facts, "synthetic data: says nothing about the paper")
     write_heading(figure, f"{title} · {dataset}", *facts)
 
 
