@@ -5,8 +5,8 @@
 
 The file has one row a still: clip, image (its path in the release), caption, and all facts that
 are true of it (`dfer.demo.vocabulary`), by semicolons. They follow from the same random numbers
-that the still is rendered from; nothing is looked at. The caption is one of the many that
-pretraining composes.
+that the still is rendered from; nothing is looked at. What its expression is called is drawn after
+them, and so is the caption, one of the many that pretraining composes.
 """
 
 import argparse
