@@ -6,8 +6,8 @@ of the literature on facial actions. Some phrasings, `UNSEEN`, are never in a ca
 whether a model that has read the captions understands them, since their words are in other phrases.
 
 Captions name units as they are and expressions loosely, as people do: what a face is *called* is a
-fact of its own. So a model that has read captions alone can still learn much from labelled clips,
-as CLIP can.
+fact of its own, and the expression itself is the one fact that no phrase says. So a model that has
+read captions alone can still learn much from labelled clips, as CLIP can.
 """
 
 from collections.abc import Collection, Iterable
